@@ -1,0 +1,219 @@
+//! Every bound of the house, each with its reason. Sizes in bytes unless the name says otherwise.
+
+/// One workflow, test or config file. A thousand long steps fit; a file larger than this was not written by a person.
+pub const SOURCE_FILE: usize = 1024 * 1024;
+
+/// Nesting of a YAML file. Deeper than any workflow, shallow enough for every recursive walk over it.
+pub const YAML_DEPTH: usize = 64;
+
+/// Nodes of a YAML file after its aliases are expanded: what an anchor bomb runs into.
+pub const YAML_NODES: usize = 200_000;
+
+/// Text of a YAML file after its aliases are expanded: a few long values, used a few times.
+pub const YAML_TEXT: usize = 4 * SOURCE_FILE;
+
+/// Diagnostics of one file. Nobody reads more, and a file of nonsense could make one a line.
+pub const DIAGNOSTICS: usize = 200;
+
+/// Steps of one workflow. Arbitrary, far above what a person can review.
+pub const WORKFLOW_STEPS: usize = 500;
+
+/// Instructions one expression may spend: about 20 ms of work.
+pub const EXPRESSION_FUEL: u64 = 200_000;
+
+/// Text of one expression, or of one text with expressions in it. Larger texts than any prompt; what an expression can
+/// build without a filter grows with its length.
+pub const EXPRESSION_SOURCE: usize = 64 * 1024;
+
+/// Words and marks of one expression. MiniJinja's compiler recurses once for each operator of a chain, and 3,000 of them
+/// end a thread's 2 MiB stack.
+pub const EXPRESSION_TOKENS: usize = 1_000;
+
+/// `{% … %}` of one text, for the same reason: every `elif` is a level.
+pub const EXPRESSION_STATEMENTS: usize = 200;
+
+/// Items `range`, `batch` and `slice` may make.
+pub const EXPRESSION_ITEMS: usize = 10_000;
+
+/// Work the filters of one evaluation may do, an item or 64 bytes of text each 1: about 100 ms. Fuel counts
+/// instructions, and one instruction may sort a list.
+pub const EXPRESSION_WORK: u64 = 2_000_000;
+
+/// What one template may render to.
+pub const EXPRESSION_OUTPUT: usize = 1024 * 1024;
+
+/// One step's output, as JSON text: it is journaled and kept in memory while its run is active.
+pub const STEP_OUTPUT: usize = 1024 * 1024;
+
+/// A webhook's body. MoltFlow's text messages are a few KB.
+pub const WEBHOOK_BODY: usize = 1024 * 1024;
+
+/// Connections to the daemon at once: half of the 1,024 files that a process may usually have open. The rest is for sends,
+/// plugins and the database.
+pub const CONNECTIONS: u32 = 512;
+
+/// Time for a request's head, and for the next request on a connection, in milliseconds. A head is one packet.
+pub const REQUEST_HEAD_MS: u64 = 10_000;
+
+/// Time for a request's body, in milliseconds: [`WEBHOOK_BODY`] over a bad line.
+pub const REQUEST_BODY_MS: u64 = 30_000;
+
+/// An answer of the far side (MoltFlow, a model, the web) that is read into memory.
+pub const HTTP_RESPONSE: usize = 4 * 1024 * 1024;
+
+/// A file read by `data.read`. What fits in a step's output is bounded by [`STEP_OUTPUT`] anyway.
+pub const DATA_FILE: usize = 16 * 1024 * 1024;
+
+/// Runs that are being worked on at once. Each holds its state in memory; the rest waits as rows.
+pub const ACTIVE_RUNS: usize = 1024;
+
+/// Runs accepted but not finished by a worker. At this bound webhooks are answered 503, so that MoltFlow redelivers.
+pub const QUEUED_RUNS: usize = 20_000;
+
+/// Requests waiting for the store's writer; senders wait beyond it.
+pub const WRITER_QUEUE: usize = 4096;
+
+/// Requests that share one commit. Larger batches gain nothing measurable and make the first one wait.
+pub const WRITER_BATCH: usize = 512;
+
+/// Items of one `for_each`. Its values live in the run's state while it runs.
+pub const FOR_EACH_ITEMS: usize = 100_000;
+
+/// Items of one `for_each` that run at once.
+pub const FOR_EACH_CONCURRENCY: u32 = 256;
+
+/// Failures listed in a `for_each` output; the counts are always complete.
+pub const FOR_EACH_FAILURES: usize = 100;
+
+/// Attempts a `retry` may ask for. With doubling pauses, 100 attempts last longer than any message matters.
+pub const RETRY_ATTEMPTS: u32 = 100;
+
+/// How long a webhook redelivery is recognised, in milliseconds: 7 days, longer than any redelivery schedule seen.
+pub const DEDUPE_TTL_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Instants one schedule may make up for after an outage, newest kept.
+pub const CATCH_UP_INSTANTS: usize = 1000;
+
+/// Characters of one cron pattern. Longer than any that people write; lists of all minutes fit.
+pub const CRON_PATTERN: usize = 512;
+
+/// Memory of one plugin instance.
+pub const PLUGIN_MEMORY: usize = 64 * 1024 * 1024;
+
+/// A plugin component's file. The largest guest language measured (Python) is 19 MB.
+pub const PLUGIN_FILE: usize = 64 * 1024 * 1024;
+
+/// Input or output of one plugin call, as JSON text.
+pub const PLUGIN_JSON: usize = 1024 * 1024;
+
+/// Plugin calls at once; also the size of the instance pool.
+pub const PLUGIN_CALLS: u32 = 64;
+
+/// Log lines one plugin call may write; later ones are counted and dropped.
+pub const PLUGIN_LOG_LINES: u32 = 100;
+
+/// One log line of a plugin, cut beyond it.
+pub const PLUGIN_LOG_LINE: usize = 4096;
+
+/// Host calls of one plugin call: far above what logging and reading the context need, so that a flood ends early.
+pub const PLUGIN_HOST_CALLS: u32 = 10_000;
+
+/// Plugins of one folder, and steps of one plugin. Arbitrary, far above what a person keeps an overview of.
+pub const PLUGINS: usize = 64;
+pub const PLUGIN_STEPS: usize = 64;
+
+/// A JSON Schema of a plugin step, as text.
+pub const PLUGIN_SCHEMA: usize = 64 * 1024;
+
+/// Nodes of a plugin step's schema after its references are followed: what a schema bomb runs into. Every value of an
+/// output may meet each of them.
+pub const PLUGIN_SCHEMA_NODES: usize = 5_000;
+
+/// Nesting of a plugin step's schema, references followed: far above any real one, shallow enough for every recursive walk
+/// over it.
+pub const PLUGIN_SCHEMA_DEPTH: usize = 128;
+
+/// Component-model handles of one plugin call; a guest that makes more traps.
+pub const PLUGIN_HANDLES: usize = 1_000;
+
+/// WASI resources (streams, pollables) of one plugin call; a guest that makes more traps.
+pub const PLUGIN_RESOURCES: usize = 1_000;
+
+/// The pause a plugin may ask for with `later`, in milliseconds: at least a second, or a step that always asks would
+/// spin, for it costs no attempt; at most a day.
+pub const PLUGIN_LATER_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
+
+/// Compiled plugins that are kept for the next start: a few versions of each of a handful of plugins.
+pub const PLUGIN_CACHE_ENTRIES: usize = 64;
+
+/// A compiled plugin. Machine code is about three times the size of its component.
+pub const PLUGIN_CACHE_ENTRY: usize = 256 * 1024 * 1024;
+
+/// Time one plugin call may take unless the plugin's grant names another, in milliseconds. A step's `timeout` can only
+/// shorten it.
+pub const PLUGIN_TIMEOUT_MS: u64 = 5_000;
+
+/// Time one attempt of a step may take when it names no `timeout`, in milliseconds; for a plugin's step the wait for its
+/// turn is in it.
+pub const STEP_TIMEOUT_MS: u64 = 60_000;
+
+/// Time `describe` may take when a plugin is loaded, in milliseconds.
+pub const PLUGIN_DESCRIBE_MS: u64 = 1_000;
+
+/// Events of one commit, and their outputs as JSON text: a run of nothing but pure steps commits now and then, so that it
+/// neither grows nor keeps a stop waiting.
+pub const COMMIT_EVENTS: usize = 256;
+pub const COMMIT_BYTES: usize = 1024 * 1024;
+
+/// What accepted runs may hold in memory is counted in pieces of this size: every run is one, and its event as many as it
+/// fills. With [`QUEUED_RUNS`] pieces that is 80 MB.
+pub const QUEUED_PIECE: usize = 4096;
+
+/// Items of one `for_each` that wait for a person. More of them are no longer single cases, so no further item starts.
+pub const FOR_EACH_HELD: usize = 100;
+
+/// One collected value of a `for_each`, as JSON text. Each is journaled.
+pub const COLLECTED_VALUE: usize = 16 * 1024;
+
+/// Times in a row that a far side may put off one attempt; then it counts as failed. A thousand waits of a minute are most of
+/// a day.
+pub const LATER_IN_A_ROW: u32 = 1000;
+
+/// The text of a failure: what a person reads, not what a far side wrote.
+pub const FAILURE_MESSAGE: usize = 2048;
+
+/// Rows of one page of `runs list`.
+pub const PAGE: u32 = 500;
+
+/// Redirects of one request. Browsers allow 20; a healthy service needs one or two.
+pub const REDIRECTS: usize = 5;
+
+/// The longest pause a far side may ask for, in milliseconds: one day. A larger figure is a mistake in its unit.
+pub const RETRY_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Characters of one WhatsApp text message; the app itself refuses more.
+pub const MESSAGE_TEXT: usize = 65_536;
+
+/// A request's body at the sandbox. The API's own are a few KB; a text of [`MESSAGE_TEXT`] characters fits.
+pub const SANDBOX_BODY: usize = 512 * 1024;
+
+/// Sent messages the sandbox remembers, newest kept; the count goes on.
+pub const SANDBOX_LEDGER: usize = 100_000;
+
+/// Text of the sent messages the sandbox remembers, and of the webhook deliveries it has waiting, each.
+pub const SANDBOX_TEXT: usize = 64 * 1024 * 1024;
+
+/// Sessions, webhooks and monitored groups the sandbox holds, of each kind. Creating more is `PLAN_LIMIT_REACHED`.
+pub const SANDBOX_OBJECTS: usize = 100;
+
+/// Tokens the sandbox remembers, newest kept.
+pub const SANDBOX_TOKENS: usize = 1_000;
+
+/// Webhook deliveries waiting in one lane of the sandbox; beyond it, simulated messages are answered 503.
+pub const SANDBOX_LANE: usize = 4_096;
+
+/// Workflow files of one folder. Arbitrary, far above what people keep in one place.
+pub const WORKFLOW_FILES: usize = 10_000;
+
+/// Folders within folders that are searched for workflow files: ends a loop of links.
+pub const FOLDER_DEPTH: usize = 16;
