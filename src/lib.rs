@@ -57,3 +57,4 @@
 //! 11. **Time and randomness have one door**, [`engine::clock`]; everyone else is handed a `Clock`.
 #![deny(unsafe_code)]
 pub mod base;
+pub mod expr;
