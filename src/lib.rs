@@ -58,3 +58,4 @@
 #![deny(unsafe_code)]
 pub mod base;
 pub mod expr;
+pub mod lang;

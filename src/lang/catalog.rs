@@ -1,0 +1,98 @@
+//! What the checker must know of a step: its name, its fields, its ports, its effect. Built-ins and plugins fill in the same form.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Effect, Json};
+
+/// One kind of step.
+#[derive(Clone, Debug)]
+pub struct StepSpec {
+    /// As `uses:` says it: `filter`, `ai.prompt`, `keyword-score/score`.
+    pub name: String,
+    pub summary: String,
+    pub effect: Effect,
+    pub ports: Ports,
+    pub fields: Fields,
+    /// Time for one attempt when neither step nor workflow names one, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// The exits of a step, besides `error`, which every step has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// These, `ok` among them where the step has it.
+    Fixed(Vec<String>),
+    /// One for each key of this `with` field, and `else` (the `switch` step).
+    KeysOf(&'static str),
+}
+
+/// What may stand under `with:`.
+#[derive(Clone, Debug)]
+pub enum Fields {
+    /// These and no others.
+    Known(Vec<Field>),
+    /// Any mapping of templates (the `set` step).
+    Any,
+    /// An object of this JSON Schema, with templates for strings (plugin steps).
+    Schema(Json),
+}
+
+/// One key of `with:`.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub kind: FieldKind,
+    pub required: bool,
+    pub summary: &'static str,
+}
+
+/// How a field is written and what it is when the step sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// JSON with templates in its strings.
+    Any,
+    /// A text with templates; a typed template must give a string or a number.
+    Text,
+    /// A number, or a template that gives one.
+    Number,
+    /// A duration such as `30s`, or a template that gives one.
+    Duration,
+    /// A bare expression; the step sees `true` or `false`.
+    Condition,
+    /// A mapping of names to bare expressions; the step sees the first name whose expression is true, or null.
+    Conditions,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+/// Every step that a workflow may use.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    specs: BTreeMap<String, StepSpec>,
+    /// Plugins that failed to load, with the reason: a workflow that uses one is invalid and says why.
+    broken_plugins: BTreeMap<String, String>,
+}
+
+impl Catalog {
+    pub fn insert(&mut self, spec: StepSpec) {
+        self.specs.insert(spec.name.clone(), spec);
+    }
+
+    pub fn insert_broken_plugin(&mut self, plugin: impl Into<String>, reason: impl Into<String>) {
+        self.broken_plugins.insert(plugin.into(), reason.into());
+    }
+
+    pub fn get(&self, name: &str) -> Option<&StepSpec> {
+        self.specs.get(name)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.specs.keys().map(String::as_str)
+    }
+
+    /// Why the plugin of `uses` could not be loaded, if that is why the step is unknown.
+    pub fn broken(&self, uses: &str) -> Option<&str> {
+        let (plugin, _) = uses.split_once('/')?;
+        self.broken_plugins.get(plugin).map(String::as_str)
+    }
+}

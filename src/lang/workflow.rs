@@ -1,0 +1,227 @@
+//! The checked form of one workflow file. It holds no positions (those are in [`super::Spans`]), so that it can be stored,
+//! hashed and compared; templates and expressions are still text here and are compiled by `plan`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::json::{Json, JsonMap};
+
+/// One workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workflow {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub enabled: bool,
+    /// The folder of the file: what relative paths of `data.read` start from.
+    pub folder: PathBuf,
+    pub triggers: Vec<Trigger>,
+    /// Constants: the workflow's own over those of `moltrun.yaml`.
+    pub vars: JsonMap,
+    pub inputs: Vec<InputDef>,
+    pub steps: Vec<StepDef>,
+}
+
+#[cfg(test)]
+impl Workflow {
+    /// A workflow for tests that need one and look at nothing of it but the name.
+    pub fn without_steps(name: &str) -> Self {
+        Self {
+            name: name.to_string(),
+            description: None,
+            enabled: true,
+            folder: PathBuf::new(),
+            triggers: Vec::new(),
+            vars: JsonMap::new(),
+            inputs: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+}
+
+/// What starts a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "on")]
+pub enum Trigger {
+    Message { session: Option<String>, from: From, when: Option<String> },
+    Schedule { cron: String, timezone: String, catch_up: CatchUp, catch_up_window_ms: u64 },
+    Manual,
+}
+
+impl Trigger {
+    /// The word of the YAML file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Trigger::Message { .. } => "message",
+            Trigger::Schedule { .. } => "schedule",
+            Trigger::Manual => "manual",
+        }
+    }
+}
+
+/// Whose messages a `message` trigger takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum From {
+    Contacts,
+    Groups,
+    #[default]
+    Any,
+}
+
+/// What becomes of schedule instants that were missed while nothing ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUp {
+    #[default]
+    None,
+    Last,
+    All,
+}
+
+/// One declared input of a manual run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputDef {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: InputKind,
+    /// None: the input must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    String,
+    Number,
+    Boolean,
+    /// Any JSON.
+    Json,
+}
+
+impl InputKind {
+    /// Each kind by its word in the file.
+    pub const WORDS: [(&'static str, InputKind); 4] =
+        [("string", Self::String), ("number", Self::Number), ("boolean", Self::Boolean), ("json", Self::Json)];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Json => "json",
+        }
+    }
+
+    /// Is `value` of this kind?
+    pub fn fits(self, value: &Json) -> bool {
+        match self {
+            Self::String => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+            Self::Json => true,
+        }
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepDef {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub uses: String,
+    pub with: JsonMap,
+    #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// None: the step written before it, by its `ok` port; for the first step nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Vec<Need>>,
+    #[serde(default)]
+    pub join: Join,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// The step's own over the workflow's `defaults`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Of one attempt. The step's own over the workflow's `defaults`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    #[serde(default)]
+    pub on_unknown: OnUnknown,
+}
+
+/// One edge as it is written: `answer` or `route.urgent`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    pub step: String,
+    pub port: String,
+}
+
+/// When a step with several needs runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// Every needed edge was taken; skipped as soon as one cannot be.
+    #[default]
+    All,
+    /// All are settled and one was taken.
+    Any,
+}
+
+/// One step, once an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForEach {
+    #[serde(rename = "in")]
+    pub items: String,
+    #[serde(rename = "as")]
+    pub name: String,
+    pub concurrency: u32,
+    pub on_item_error: OnItemError,
+    /// An expression over `item`, `index` and `output`; its values are the step's `collected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collect: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnItemError {
+    #[default]
+    Continue,
+    Stop,
+}
+
+/// How transient errors are met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, the first one included.
+    pub attempts: u32,
+    pub initial_ms: u64,
+    pub factor: f64,
+    pub max_ms: u64,
+    pub jitter: bool,
+}
+
+impl Default for Retry {
+    /// One attempt: nothing is retried unless the workflow asks. The pauses are those of a bare `retry: { attempts }`.
+    fn default() -> Self {
+        Self { attempts: 1, initial_ms: 1_000, factor: 2.0, max_ms: 60_000, jitter: true }
+    }
+}
+
+/// What becomes of a step whose outcome is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// Wait for a person.
+    #[default]
+    Hold,
+    /// Do it again: at least once.
+    Resend,
+    /// Go on without it: at most once.
+    Skip,
+}
