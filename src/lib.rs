@@ -59,3 +59,4 @@
 pub mod base;
 pub mod expr;
 pub mod lang;
+pub mod plan;

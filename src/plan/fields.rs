@@ -1,0 +1,213 @@
+//! The fields of `with:` against what the step says of them.
+
+use serde_json::Value as Json;
+
+use super::analyse::{Part, Problems, expression, tree_errors};
+use super::references::{Names, Place};
+use super::with::{Field as Compiled, With};
+use crate::base::duration;
+use crate::base::json::kind;
+use crate::expr::Tree;
+use crate::lang::catalog::{Field, FieldKind, Fields};
+use crate::lang::diagnostic::suggestion;
+use crate::lang::{StepSpec, is_identifier};
+
+/// Compiles the `with` of step `index`. Of a step whose type is unknown only the templates are checked.
+pub(super) fn compile(
+    index: usize,
+    spec: Option<&StepSpec>,
+    place: Place<'_>,
+    names: &Names<'_>,
+    problems: &mut Problems,
+) -> With {
+    let step = &names.workflow.steps[index];
+    let number = index.to_string();
+    let mut with = With::default();
+    for (key, value) in &step.with {
+        let path = ["steps", number.as_str(), "with", key.as_str()];
+        let mut cx = Cx { place, names, problems };
+        let compiled = match spec.map(|spec| (&spec.fields, spec)) {
+            Some((Fields::Known(known), spec)) => match known.iter().find(|field| field.name == key) {
+                Some(field) => cx.known(field, value, &path),
+                None => {
+                    let message = format!("`{}` has no input `{key}`", spec.name);
+                    problems.add("unknown-key", &path, Part::Key, message).help =
+                        suggestion(key, "inputs", known.iter().map(|field| field.name));
+                    continue;
+                }
+            },
+            Some((Fields::Schema(schema), spec)) => {
+                schema_property(schema, &spec.name, key, value, &path, cx.problems);
+                Some(cx.tree(value, &path))
+            }
+            // A bare expression of an unknown step would look like text; a template is one anywhere.
+            Some((Fields::Any, _)) | None => Some(cx.tree(value, &path)),
+        };
+        with.fields.extend(compiled.map(|field| (key.clone(), field)));
+    }
+    if let Some(spec) = spec {
+        let required: Vec<&str> = match &spec.fields {
+            Fields::Known(known) => known.iter().filter(|field| field.required).map(|field| field.name).collect(),
+            Fields::Schema(schema) => {
+                schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+            }
+            Fields::Any => Vec::new(),
+        };
+        for name in required.into_iter().filter(|name| step.with.get(*name).is_none_or(Json::is_null)) {
+            let message = format!("`{}` needs `with.{name}`", spec.name);
+            problems.add("missing-key", &["steps", &number, "uses"], Part::Value, message);
+        }
+    }
+    with
+}
+
+struct Cx<'a, 'p> {
+    place: Place<'a>,
+    names: &'a Names<'a>,
+    problems: &'p mut Problems,
+}
+
+impl Cx<'_, '_> {
+    fn tree(&mut self, value: &Json, path: &[&str]) -> Compiled {
+        let mut errors = Vec::new();
+        let tree = Tree::compile(value, &mut errors);
+        tree_errors(errors, path, self.problems);
+        tree.references(&mut |below, reference| {
+            let path: Vec<&str> = path.iter().copied().chain(below.iter().map(String::as_str)).collect();
+            self.names.check(reference, &path, self.place, self.problems);
+        });
+        Compiled::Tree(tree)
+    }
+
+    fn wrong(&mut self, path: &[&str], expected: &str, value: &Json) -> Option<Compiled> {
+        let message = format!("expected {expected}, found {}", kind(value));
+        self.problems.add("wrong-type", path, Part::Value, message);
+        None
+    }
+
+    fn known(&mut self, field: &Field, value: &Json, path: &[&str]) -> Option<Compiled> {
+        // What is required and empty is reported as missing.
+        if value.is_null() && field.kind != FieldKind::Any {
+            return None;
+        }
+        match field.kind {
+            FieldKind::Any => Some(self.tree(value, path)),
+            FieldKind::Condition => self.condition(value, path).map(Compiled::Condition),
+            FieldKind::Conditions => self.conditions(value, path),
+            FieldKind::Text => match value {
+                Json::String(_) | Json::Number(_) => Some(self.tree(value, path)),
+                _ => self.wrong(path, "text", value),
+            },
+            FieldKind::Number => match value {
+                Json::Number(_) => Some(self.tree(value, path)),
+                Json::String(text) if crate::expr::Template::is_one(text) => Some(self.tree(value, path)),
+                _ => self.wrong(path, "a number", value),
+            },
+            FieldKind::Duration => match value {
+                Json::String(text) if crate::expr::Template::is_one(text) => Some(self.tree(value, path)),
+                Json::String(text) => match duration::parse_ms(text) {
+                    Ok(_) => Some(self.tree(value, path)),
+                    Err(error) => {
+                        self.problems.add("bad-duration", path, Part::Value, error.to_string());
+                        None
+                    }
+                },
+                _ => self.wrong(path, "a duration such as 30s", value),
+            },
+            FieldKind::OneOf(words) => match value {
+                Json::String(text) if crate::expr::Template::is_one(text) || words.contains(&text.as_str()) => {
+                    Some(self.tree(value, path))
+                }
+                Json::String(text) => {
+                    let message = format!("`{}` is none of its values", crate::lang::reader::shown(text));
+                    self.problems.add("bad-value", path, Part::Value, message).help =
+                        suggestion(text, "values", words.iter().copied());
+                    None
+                }
+                _ => self.wrong(path, "text", value),
+            },
+        }
+    }
+
+    fn condition(&mut self, value: &Json, path: &[&str]) -> Option<crate::expr::Expr> {
+        let source = match value {
+            Json::String(text) => text.clone(),
+            Json::Bool(_) | Json::Number(_) => value.to_string(),
+            _ => {
+                self.wrong(path, "an expression", value);
+                return None;
+            }
+        };
+        expression(&source, path, self.place, self.names, self.problems)
+    }
+
+    fn conditions(&mut self, value: &Json, path: &[&str]) -> Option<Compiled> {
+        let Json::Object(cases) = value else { return self.wrong(path, "a mapping of names to expressions", value) };
+        if cases.is_empty() {
+            self.problems.add("no-cases", path, Part::Value, "there is no case to choose from");
+            return None;
+        }
+        let mut compiled = Vec::with_capacity(cases.len());
+        for (name, source) in cases {
+            let path: Vec<&str> = path.iter().copied().chain([name.as_str()]).collect();
+            if matches!(name.as_str(), "else" | "error") || !is_identifier(name) {
+                let shown = crate::lang::reader::shown(name);
+                let message = match name.as_str() {
+                    "else" => "`else` is taken when no case holds and cannot be a case".to_string(),
+                    "error" => "`error` is the port of a failure and cannot be a case".to_string(),
+                    _ => format!("`{shown}` is no name of a case; write a-z, 0-9 and _, a letter first"),
+                };
+                self.problems.add("bad-name", &path, Part::Key, message);
+            }
+            compiled.extend(self.condition(source, &path).map(|expr| (name.clone(), expr)));
+        }
+        Some(Compiled::Conditions(compiled))
+    }
+}
+
+/// What a plugin's schema lets us prove of one property: that it is known, and that a constant has its type or is one of
+/// its values. The plugin's host validates the rest when it is called.
+fn schema_property(schema: &Json, step: &str, key: &str, value: &Json, path: &[&str], problems: &mut Problems) {
+    let properties = schema["properties"].as_object();
+    let Some(property) = properties.and_then(|properties| properties.get(key)) else {
+        if schema["additionalProperties"] == Json::Bool(false) {
+            let known = properties.into_iter().flat_map(|properties| properties.keys()).map(String::as_str);
+            let known: Vec<&str> = known.collect();
+            problems.add("unknown-key", path, Part::Key, format!("`{step}` has no input `{key}`")).help =
+                suggestion(key, "inputs", known);
+        }
+        return;
+    };
+    if matches!(value, Json::String(text) if crate::expr::Template::is_one(text)) {
+        return;
+    }
+    let types: Vec<&str> = match &property["type"] {
+        Json::String(one) => vec![one],
+        Json::Array(many) => many.iter().filter_map(Json::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if !types.is_empty() && !types.iter().any(|name| has_type(value, name)) {
+        let message = format!("expected {}, found {}", types.join(" or "), kind(value));
+        problems.add("wrong-type", path, Part::Value, message);
+    } else if let Some(values) = property["enum"].as_array()
+        && !values.contains(value)
+    {
+        let listed: Vec<_> =
+            values.iter().take(40).map(|value| format!("`{}`", value.as_str().unwrap_or("…"))).collect();
+        problems.add("bad-value", path, Part::Value, "this is none of its values").help =
+            Some(format!("known values: {}", listed.join(", ")));
+    }
+}
+
+fn has_type(value: &Json, name: &str) -> bool {
+    match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => true,
+    }
+}
