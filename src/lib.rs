@@ -57,6 +57,8 @@
 //! 11. **Time and randomness have one door**, [`engine::clock`]; everyone else is handed a `Clock`.
 #![deny(unsafe_code)]
 pub mod base;
+pub mod engine;
 pub mod expr;
 pub mod lang;
 pub mod plan;
+pub mod store;

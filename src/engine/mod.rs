@@ -1,0 +1,14 @@
+//! The durable engine: a pure core (`event`, `state`, `decide`), the ports it needs, and the shell that runs it.
+
+mod backoff;
+pub mod clock;
+pub mod decide;
+pub mod event;
+pub mod items;
+pub mod ports;
+pub mod report;
+pub mod run;
+pub mod state;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! `for_each`: order, concurrency, held items, stop and continue, counts.
+
+use serde_json::json;
+
+use super::script::{Play, table};
+use crate::engine::event::RunStatus;
+
+const ONE: &str = "
+  - {id: a, uses: t.send, for_each: {in: '[]', collect: output}}
+  - {id: b, uses: t.pure}";
+const TWO: &str = "
+  - {id: a, uses: t.read, retry: {attempts: 2, initial: 10ms, jitter: false}, for_each: {in: '[]', concurrency: 2}}
+  - {id: b, uses: t.pure}";
+const STOP: &str = "
+  - {id: a, uses: t.read, for_each: {in: '[]', concurrency: 2, on_item_error: stop}}
+  - {id: b, uses: t.pure, needs: [a.error]}";
+
+#[test]
+fn items_run_in_order_as_many_at_once_as_asked() {
+    table(&[
+        (ONE, "", "a=run1 b=- running"),
+        (ONE, "a=3", "a=1/3[0:run1] b=- running"),
+        (ONE, "a=3 a[0]", "a=2/3[1:run1] b=- running"),
+        (ONE, "a=3 a[0] a[1] a[2]", "a=ok b=run1 running"),
+        (TWO, "a=3", "a=2/3[0:run1,1:run1] b=- running"),
+        (TWO, "a=3 a[1]", "a=3/3[0:run1,2:run1] b=- running"),
+        (TWO, "a=3 a[1] a[2] a[0] b", "a=ok b=ok succeeded"),
+        (TWO, "a=1", "a=1/1[0:run1] b=- running"),
+        (TWO, "a=3 xa[2] xa[9] xa xa=3 xb a[0] xa[0]", "a=3/3[1:run1,2:run1] b=- running"),
+    ]);
+}
+
+#[test]
+fn no_items_is_done_at_once() {
+    table(&[(ONE, "a=0", "a=ok b=run1 running"), (STOP, "a=0", "a=ok b=skipped:not_reached succeeded")]);
+    let mut play = Play::begin(ONE);
+    play.play("a=0");
+    assert_eq!(play.output("a")["total"], 0);
+}
+
+#[test]
+fn a_condition_or_a_bad_list_settles_the_whole_step() {
+    table(&[
+        (ONE, "a/", "a=skipped:condition b=skipped:not_reached succeeded"),
+        (ONE, "a!", "a=failed b=skipped:not_reached failed"),
+        (ONE, "crash", "a=run1 b=- running"),
+    ]);
+}
+
+#[test]
+fn an_item_that_waits_keeps_its_place() {
+    table(&[
+        (TWO, "a=3 a[0]~", "a=2/3[0:wait1+10,1:run1] b=- running"),
+        (TWO, "a=3 a[0]~ a[1]", "a=3/3[0:wait1+10,2:run1] b=- running"),
+        (TWO, "a=3 a[0]~ a[1]~", "a=2/3[0:wait1+10,1:wait1+10] b=- waiting"),
+        (TWO, "a=3 a[0]~ a[1]~ +10", "a=2/3[0:run2,1:run2] b=- running"),
+        (TWO, "a=2 a[0]~ a[1]@5 +10 a[0]~", "a=ok b=run1 running"),
+        (TWO, "a=3 a[0]^70 a[1]", "a=3/3[0:wait1+70,2:run1] b=- running"),
+    ]);
+}
+
+#[test]
+fn held_items_let_the_others_go_on() {
+    table(&[
+        (ONE, "a=3 a[0]?", "a=2/3[0:held1,1:run1] b=- running"),
+        (ONE, "a=3 a[0]? a[1] a[2]", "a=3/3[0:held1] b=- attention"),
+        (ONE, "a=3 a[0]? a[1]? a[2]?", "a=3/3[0:held1,1:held1,2:held1] b=- attention"),
+        (ONE, "a=2 a[0]? a[1] a[0]:sent", "a=ok b=run1 running"),
+        (ONE, "a=2 a[0]? a[0]:not", "a=2/2[0:run2,1:run1] b=- running"),
+        (ONE, "a=2 a[0]? a[1]? a[0]:skip xa[0]:skip xa:sent a[1]:skip b", "a=ok b=ok succeeded"),
+    ]);
+    let mut play = Play::begin(ONE);
+    play.play("a=4 a[0]? a[1] a[2]! a[3]? a[0]:sent a[3]:skip");
+    let output = play.output("a");
+    assert_eq!(output["collected"], json!([{"from": "a[1]"}]));
+    assert_eq!((&output["total"], &output["succeeded"], &output["failed"]), (&json!(4), &json!(2), &json!(1)));
+    assert_eq!((&output["skipped"], &output["unknown"]), (&json!(1), &json!(0)));
+    assert_eq!(output["failures"], json!([{"item": 2, "code": "t.failed", "message": "it failed"}]));
+}
+
+#[test]
+fn a_person_has_a_bounded_number_of_items_to_look_at() {
+    let mut play = Play::begin(ONE);
+    play.play("a=200");
+    for item in 0..crate::base::limits::FOR_EACH_HELD {
+        play.play(&format!("a[{item}]?"));
+    }
+    assert_eq!(play.state.status(), RunStatus::Attention, "no further item starts");
+    play.play("a[0]:skip");
+    assert_eq!(play.state.status(), RunStatus::Running, "one that is resolved makes room for the next");
+}
+
+#[test]
+fn unknown_items_are_counted_where_they_are_let_go() {
+    let skip = "
+  - {id: a, uses: t.send, on_unknown: skip, for_each: {in: '[]', concurrency: 2}}";
+    let mut play = Play::begin(skip);
+    play.play("a=4 a[0]? a[1]/ a[2] crash");
+    assert_eq!(play.picture(), "a=ok succeeded");
+    let output = play.output("a");
+    assert_eq!((&output["succeeded"], &output["skipped"], &output["unknown"]), (&json!(1), &json!(1), &json!(2)));
+}
+
+#[test]
+fn a_failed_item_stops_the_rest_or_not() {
+    table(&[
+        (TWO, "a=3 a[0]! a[1]! a[2]", "a=ok b=run1 running"),
+        (TWO, "a=3 a[0]! a[1]! a[2]!", "a=failed b=skipped:not_reached failed"),
+        (STOP, "a=9 a[0]!", "a=9/9[1:run1] b=- running"),
+        (STOP, "a=9 a[0]! a[1]", "a=failed b=run1 running"),
+        (STOP, "a=9 a[0]! a[1]! b", "a=failed b=ok succeeded"),
+        (STOP, "a=2 a[0] a[1]!", "a=failed b=run1 running"),
+        (STOP, "a=3 a[0]! crash", "a=3/3[1:run1] b=- running"),
+        (STOP, "a=3 a[0] a[1] a[2]", "a=ok b=skipped:not_reached succeeded"),
+    ]);
+    let mut play = Play::begin(STOP);
+    play.play("a=9 a[1]!");
+    let before = play.journal.len();
+    play.play("a[0]");
+    assert!(play.journal.len() <= before + 3, "one event skips the rest, however many");
+}
+
+#[test]
+fn a_crash_takes_up_every_item_where_it_was() {
+    table(&[
+        (TWO, "a=4 a[0] crash", "a=3/4[1:run1,2:run1] b=- running"),
+        (TWO, "a=4 a[0]~ crash", "a=2/4[0:wait1+10,1:run1] b=- running"),
+        (ONE, "a=3 crash", "a=2/3[0:held1,1:run1] b=- running"),
+        (ONE, "a=3 crash crash crash", "a=3/3[0:held1,1:held1,2:held1] b=- attention"),
+        (ONE, "a=2 a[0] a[1] crash b", "a=ok b=ok succeeded"),
+    ]);
+}
+
+#[test]
+fn collected_values_are_bounded() {
+    let mut play = Play::begin(ONE);
+    play.play("a=3");
+    for item in 0..3 {
+        let output = json!("x".repeat(300_000));
+        let done = crate::engine::decide::Ended::Step(crate::engine::ports::Outcome::ok(output));
+        let ended = crate::engine::decide::Input::Ended { step: 0, item: Some(item), result: Ok(done), took_us: 0 };
+        play.input(ended).unwrap();
+    }
+    let output = play.output("a");
+    assert_eq!((output["collected"].as_array().unwrap().len(), &output["collected_truncated"]), (1, &json!(true)));
+    assert_eq!(output["succeeded"], 3);
+}
