@@ -1,0 +1,193 @@
+//! The client itself.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+use bytes::BytesMut;
+use futures::future::{Either, select};
+use reqwest::Url;
+
+use super::pool::{Pool, Roots};
+use super::redact::shown;
+use super::redirect::{Hop, Next, next};
+use super::resolve::check;
+use super::{Lookup, NetError, NetErrorKind, Policy, Redirects, Request, Response, SystemLookup};
+use crate::base::limits;
+use crate::engine::ports::Clock;
+
+/// The guarded HTTP client. Cheap to share by `Arc`; one serves the whole process, so that connections are reused.
+pub struct Net {
+    guarded: Pool,
+    /// Serves the policy's exceptions. Its connections are its own, so that none it opened is lent to the other.
+    open: Pool,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+}
+
+impl Net {
+    /// Cannot fail: on a machine without certificate authorities plain http works, and https fails with a message that
+    /// says so.
+    pub fn new(policy: Policy, clock: Arc<dyn Clock>) -> Self {
+        Self::with_lookup(policy, clock, Arc::new(SystemLookup))
+    }
+
+    /// The same, with names resolved by `lookup`.
+    pub fn with_lookup(policy: Policy, clock: Arc<dyn Clock>, lookup: Arc<dyn Lookup>) -> Self {
+        Self::with_roots(policy, clock, lookup, Roots::System)
+    }
+
+    pub(super) fn with_roots(policy: Policy, clock: Arc<dyn Clock>, lookup: Arc<dyn Lookup>, roots: Roots) -> Self {
+        let (guarded, open) = (Pool::new(lookup.clone(), true, roots), Pool::new(lookup, false, roots));
+        Self { guarded, open, policy, clock }
+    }
+
+    /// Sends `request` once and reads the whole answer, whatever its status.
+    pub async fn send(&self, request: Request) -> Result<Response, NetError> {
+        let progress = Progress::default();
+        let place = format!("{} {}", request.method, super::shown_url(&request.url));
+        let timeout_ms = request.timeout_ms;
+        let until = self.clock.now().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX));
+        let deadline = self.clock.sleep_until(until);
+        let mut result = match select(pin!(self.exchange(request, &progress)), deadline).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => {
+                let human = crate::base::duration::human(timeout_ms);
+                Err(NetError::new(NetErrorKind::Timeout, format!("{place}: no complete answer within {human}")))
+            }
+        };
+        if let Err(error) = &mut result {
+            error.status = Some(progress.status.load(Ordering::Relaxed)).filter(|status| *status != 0);
+            error.redirected = progress.redirected.load(Ordering::Relaxed);
+        }
+        result
+    }
+
+    async fn exchange(&self, request: Request, progress: &Progress) -> Result<Response, NetError> {
+        let Request { method, url, headers, body, redirects, .. } = request;
+        let url = parse(&method, &url)?;
+        let mut opened = self.policy.opens(&url);
+        let mut hop = Hop { method, url, headers, body };
+        for _ in 0..=limits::REDIRECTS {
+            let place = format!("{} {}", hop.method, shown(&hop.url));
+            progress.status.store(0, Ordering::Relaxed);
+            let mut answer = self.one(&hop, opened, &place).await?;
+            let status = answer.status().as_u16();
+            progress.status.store(status, Ordering::Relaxed);
+            let next = match redirects {
+                Redirects::Follow => next(&hop, status, answer.headers()),
+                Redirects::HandBack => Next::Answer,
+            };
+            match next {
+                Next::Answer => {
+                    let headers = std::mem::take(answer.headers_mut());
+                    return Ok(Response { status, headers, body: self.read(answer, &place).await? });
+                }
+                Next::Nowhere => {
+                    return Err(NetError::new(
+                        NetErrorKind::Redirects,
+                        format!("{place}: redirected to something that is no URL"),
+                    ));
+                }
+                Next::Go(next) => {
+                    progress.redirected.store(true, Ordering::Relaxed);
+                    judge(&next.url, &next.method)?;
+                    if next.url.origin() != hop.url.origin() {
+                        opened = self.policy.opens_redirect(&next.url);
+                    }
+                    hop = *next;
+                }
+            }
+        }
+        let (method, url) = (hop.method, shown(&hop.url));
+        Err(NetError::new(
+            NetErrorKind::Redirects,
+            format!("{method} {url}: redirected more than {} times", limits::REDIRECTS),
+        ))
+    }
+
+    /// One request, up to the head of its answer.
+    async fn one(&self, hop: &Hop, opened: bool, place: &str) -> Result<reqwest::Response, NetError> {
+        let blocked =
+            |error: NetError| if error.kind == NetErrorKind::Blocked { with_paste(error, &hop.url) } else { error };
+        if !opened && let Some(address) = literal(&hop.url) {
+            // The client connects to an address as it stands, without asking the resolver.
+            check(address)
+                .map_err(|refused| blocked(NetError::new(NetErrorKind::Blocked, format!("{place}: {refused}"))))?;
+        }
+        let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
+        *request.headers_mut() = hop.headers.clone();
+        if !hop.body.is_empty() || !matches!(hop.method, reqwest::Method::GET | reqwest::Method::HEAD) {
+            *request.body_mut() = Some(hop.body.clone().into());
+        }
+        let (client, roots) = if opened { &self.open } else { &self.guarded }.client(&hop.url)?;
+        client.execute(request).await.map_err(|error| blocked(NetError::of(&error, place, roots)))
+    }
+
+    async fn read(&self, mut answer: reqwest::Response, place: &str) -> Result<bytes::Bytes, NetError> {
+        let limit = limits::HTTP_RESPONSE;
+        let too_large =
+            || NetError::new(NetErrorKind::TooLarge, format!("{place}: the answer is larger than {limit} bytes"));
+        if answer.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| NetError::of(&error, place, true))? {
+            if body.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+impl std::fmt::Debug for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Net").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// What an exchange has seen so far; read when it is given up.
+#[derive(Default)]
+struct Progress {
+    /// 0: no head of an answer yet.
+    status: AtomicU16,
+    redirected: AtomicBool,
+}
+
+fn parse(method: &reqwest::Method, text: &str) -> Result<Url, NetError> {
+    let url = Url::parse(text).map_err(|error| {
+        NetError::new(NetErrorKind::Invalid, format!("{method} `{}` is no URL: {error}", super::shown_url(text)))
+    })?;
+    judge(&url, method)?;
+    Ok(url)
+}
+
+/// What every hop must be.
+fn judge(url: &Url, method: &reqwest::Method) -> Result<(), NetError> {
+    let place = format!("{method} {}", shown(url));
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(NetError::new(NetErrorKind::Blocked, format!("{place}: only http and https are allowed")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let message = format!("{place}: credentials in a URL are refused, because URLs get printed; use a header");
+        return Err(NetError::new(NetErrorKind::Invalid, message));
+    }
+    Ok(())
+}
+
+/// The address a URL is written with.
+fn literal(url: &Url) -> Option<std::net::IpAddr> {
+    let host = url.host_str()?;
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// A refusal prints the configuration that would allow it.
+fn with_paste(mut error: NetError, url: &Url) -> NetError {
+    if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
+        error.message +=
+            &format!("; if it should be, put `net: {{ allow_private: [\"{host}:{port}\"] }}` in moltrun.yaml");
+    }
+    error
+}

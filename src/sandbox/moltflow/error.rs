@@ -1,0 +1,71 @@
+//! Refusals in the documented form: `{"detail", "error_code", "status"}`.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json as Answer, Response};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// A refusal.
+#[derive(Debug)]
+pub struct ApiFailure {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl ApiFailure {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", detail)
+    }
+
+    pub fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", detail)
+    }
+
+    pub fn plan_limit(what: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED", format!("the sandbox holds no more {what}"))
+    }
+
+    pub fn no_session(name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", format!("Session '{name}' not found"))
+    }
+
+    pub fn rate_limited() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", "Too many requests")
+    }
+
+    pub fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such route; the sandbox has those of the guide")
+    }
+
+    pub fn no_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this route has other methods")
+    }
+}
+
+impl IntoResponse for ApiFailure {
+    fn into_response(self) -> Response {
+        let body = json!({ "detail": self.detail, "error_code": self.code, "status": self.status.as_u16() });
+        (self.status, Answer(body)).into_response()
+    }
+}
+
+/// A handler's result.
+pub type ApiResult<T> = Result<T, ApiFailure>;
+
+/// A JSON body, or the refusal of it.
+pub fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> ApiResult<T> {
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiFailure::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "the body is too large")
+        }
+        _ => ApiFailure::invalid("the body cannot be read"),
+    })?;
+    serde_json::from_slice(&body).map_err(|error| ApiFailure::invalid(error.to_string()))
+}

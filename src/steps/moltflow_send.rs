@@ -1,0 +1,74 @@
+//! `moltflow.send`: one text message, at most once.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::{field, text};
+use crate::base::{Effect, limits};
+use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
+use crate::lang::StepSpec;
+use crate::lang::catalog::FieldKind;
+use crate::moltflow::{MoltFlow, chat_id};
+use crate::senders::Senders;
+
+/// The step. Output: `{message_id, timestamp}`, the timestamp in seconds since 1970 or null.
+pub struct MoltflowSend {
+    spec: StepSpec,
+    moltflow: Arc<MoltFlow>,
+    senders: Arc<Senders>,
+}
+
+impl MoltflowSend {
+    pub fn new(moltflow: Arc<MoltFlow>, senders: Arc<Senders>) -> Self {
+        Self { spec: spec(), moltflow, senders }
+    }
+
+    async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
+        let permanent = |message: String| StepError::Permanent(Failure::new("moltflow.invalid", message));
+        let session = text(&call.input, "session").unwrap_or_default();
+        let to = chat_id::parse(&text(&call.input, "to").unwrap_or_default())
+            .map_err(|error| permanent(format!("with.to: {error}")))?;
+        let text = text(&call.input, "text").unwrap_or_default();
+        if session.trim().is_empty() {
+            return Err(permanent("with.session is empty; name the session that sends".to_string()));
+        }
+        if text.trim().is_empty() {
+            return Err(permanent("with.text is empty; WhatsApp sends no empty messages".to_string()));
+        }
+        if text.chars().count() > limits::MESSAGE_TEXT {
+            let limit = limits::MESSAGE_TEXT;
+            return Err(permanent(format!("with.text is longer than the {limit} characters of a WhatsApp message")));
+        }
+        // The credential's pause first: a send that cannot go out anyway must not use up the session's pace.
+        self.moltflow.paused()?;
+        self.senders.acquire(&session).map_err(|after_ms| StepError::Later {
+            failure: Failure::new("sender.paced", format!("session `{session}` sends at its pace; its turn comes")),
+            after_ms,
+        })?;
+        let sent = self.moltflow.send_message(&session, &to, &text).await?;
+        Ok(Outcome::ok(json!({ "message_id": sent.message_id, "timestamp": sent.timestamp })))
+    }
+}
+
+impl Step for MoltflowSend {
+    fn spec(&self) -> &StepSpec {
+        &self.spec
+    }
+
+    fn run<'a>(&'a self, call: StepCall) -> BoxFuture<'a, Result<Outcome, StepError>> {
+        Box::pin(self.send(call))
+    }
+}
+
+/// For the catalog, where no client is at hand.
+pub fn spec() -> StepSpec {
+    let text = |name, summary| field(name, FieldKind::Text, true, summary);
+    let fields = vec![
+        text("session", "The session that sends"),
+        text("to", "A chat id (15551234567@c.us, 120363012345678901@g.us) or a phone number with +"),
+        text("text", "The message"),
+    ];
+    super::spec("moltflow.send", "Sends a WhatsApp text message", Effect::AtMostOnce, fields)
+}

@@ -1,0 +1,28 @@
+//! What the operator allows one plugin. Nothing named means the defaults; a transform plugin can be given no more than
+//! memory and time.
+
+use crate::base::limits::{PLUGIN_MEMORY, PLUGIN_TIMEOUT_MS};
+
+/// The grant of one plugin (`grants:` in `moltrun.yaml`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Memory of one call in bytes; [`PLUGIN_MEMORY`] if not named. More than [`Grant::MAX_MEMORY`] is cut to it.
+    pub memory_bytes: Option<usize>,
+    /// The longest a call may take, in milliseconds; [`PLUGIN_TIMEOUT_MS`] if not named.
+    pub timeout_ms: Option<u64>,
+    /// SHA-256 of the component's file, hex. A file with another digest is not loaded.
+    pub sha256: Option<String>,
+}
+
+impl Grant {
+    /// What a 32-bit guest can address at most.
+    pub const MAX_MEMORY: usize = 4 * 1024 * 1024 * 1024 - 64 * 1024;
+
+    pub(super) fn memory(&self) -> usize {
+        self.memory_bytes.unwrap_or(PLUGIN_MEMORY).min(Self::MAX_MEMORY)
+    }
+
+    pub(super) fn timeout(&self) -> u64 {
+        self.timeout_ms.unwrap_or(PLUGIN_TIMEOUT_MS)
+    }
+}

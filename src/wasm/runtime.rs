@@ -1,0 +1,193 @@
+//! The WASM engine of the process: its one configuration, its pool, its clock tick.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::bindings::Transform;
+use super::state::State;
+use super::wasi;
+use crate::base::limits::PLUGIN_CALLS;
+use crate::engine::clock::spawn_ticker;
+
+/// How often guests look up from their work, in milliseconds: fine enough for deadlines and for sharing two cores,
+/// coarse enough to cost nothing.
+pub(super) const TICK_MS: u64 = 10;
+
+/// Native stack of a guest: wasmtime's default, spelled out because errors name it.
+pub(super) const GUEST_STACK: usize = 512 * 1024;
+
+/// Stack of the fiber a guest runs on. What is beyond [`GUEST_STACK`] is for host functions.
+const FIBER_STACK: usize = 2 * 1024 * 1024;
+
+/// A page of WASM memory, the unit it grows by.
+const PAGE: usize = 64 * 1024;
+
+/// Core instances of one component. Python guests have 38.
+pub(super) const CORE_INSTANCES: u32 = 48;
+
+/// Memories of one component: one, and room for an adapter's.
+pub(super) const MEMORIES: u32 = 2;
+
+/// Tables of one component: one for each core module with function pointers.
+pub(super) const TABLES: u32 = 24;
+
+/// Elements of one table: function pointers of a large guest (Python has about 10,000).
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
+
+/// Everything that calls share.
+pub(super) struct Runtime {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<State>,
+    /// No more calls at once than the pool has places.
+    pub(super) permits: Semaphore,
+    ticks: Arc<AtomicU64>,
+}
+
+impl Runtime {
+    /// An engine whose calls may take up to `memory_bytes` each. Falls back to allocating on demand, with a warning,
+    /// where the address space is too small for the pool.
+    pub(super) fn new(memory_bytes: usize) -> wasmtime::Result<Self> {
+        let engine = match Engine::new(&config(Some(memory_bytes))) {
+            Ok(engine) => engine,
+            Err(error) => {
+                tracing::warn!(%error, "no room for the pool of plugin instances, they are allocated on demand");
+                Engine::new(&config(None))?
+            }
+        };
+        let mut linker = Linker::new(&engine);
+        Transform::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+        wasi::link(&mut linker)?;
+
+        let ticks = Arc::new(AtomicU64::new(0));
+        let (weak, counter) = (engine.weak(), ticks.clone());
+        // On a thread of its own, because guests may keep every worker of the async runtime busy. Weak, so that the
+        // thread ends with the engine.
+        spawn_ticker("wasm-epoch", Duration::from_millis(TICK_MS), move || {
+            let Some(engine) = weak.upgrade() else { return false };
+            counter.fetch_add(1, Ordering::Relaxed);
+            engine.increment_epoch();
+            true
+        })?;
+        Ok(Self { engine, linker, permits: Semaphore::new(PLUGIN_CALLS as usize), ticks })
+    }
+
+    /// A deadline `timeout_ms` from now.
+    pub(super) fn deadline(&self, timeout_ms: u64) -> Deadline {
+        let ticks = self.ticks.clone();
+        // One more than the quotient: the tick that is running has begun before.
+        let at = ticks.load(Ordering::Relaxed).saturating_add(timeout_ms.div_ceil(TICK_MS) + 1);
+        Deadline { ticks, at }
+    }
+}
+
+/// The end of a call's time, counted in ticks: real time, whatever the wall clock is set to.
+#[derive(Clone, Debug)]
+pub(super) struct Deadline {
+    ticks: Arc<AtomicU64>,
+    at: u64,
+}
+
+impl Deadline {
+    /// Milliseconds, to the tick; 0 once it has passed.
+    pub(super) fn remaining_ms(&self) -> u64 {
+        self.at.saturating_sub(self.ticks.load(Ordering::Relaxed)) * TICK_MS
+    }
+}
+
+/// The only configuration of the house. `pool` is the memory bound of a pooled instance; none allocates on demand.
+fn config(pool: Option<usize>) -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(GUEST_STACK)
+        .async_stack_size(FIBER_STACK)
+        // A pure step gives the same bits for the same input on every machine.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_custom_page_sizes(false)
+        // Errors name the cause; the frames of a stripped guest would say nothing more.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
+    if let Some(memory_bytes) = pool {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(PLUGIN_CALLS)
+            .total_core_instances(PLUGIN_CALLS * CORE_INSTANCES)
+            .total_memories(PLUGIN_CALLS * MEMORIES)
+            .total_tables(PLUGIN_CALLS * TABLES)
+            .total_stacks(PLUGIN_CALLS)
+            .max_core_instances_per_component(CORE_INSTANCES)
+            .max_memories_per_component(MEMORIES)
+            .max_tables_per_component(TABLES)
+            .max_memories_per_module(1)
+            .max_tables_per_module(4)
+            .table_elements(TABLE_ELEMENTS)
+            .max_memory_size(memory_bytes.next_multiple_of(PAGE));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::PLUGIN_MEMORY;
+    use crate::wasm::state::Attempt;
+    use wasmtime::Store;
+    use wasmtime::component::Component;
+
+    /// The pool is full exactly when the permits are out.
+    #[tokio::test]
+    async fn the_pool_has_a_place_for_every_permit() {
+        let runtime = Runtime::new(PLUGIN_MEMORY).unwrap();
+        assert_eq!(runtime.permits.available_permits(), PLUGIN_CALLS as usize);
+        let text = "(component (core module $m (memory 1) (table 8 funcref)) (core instance (instantiate $m))
+            (core instance (instantiate $m)))";
+        let component = Component::new(&runtime.engine, wat::parse_str(text).unwrap()).unwrap();
+        let pre = runtime.linker.instantiate_pre(&component).unwrap();
+        let mut held = Vec::new();
+        for _ in 0..PLUGIN_CALLS {
+            let state = State::new(Attempt::default(), runtime.deadline(1_000), PLUGIN_MEMORY);
+            let mut store = Store::new(&runtime.engine, state);
+            store.set_epoch_deadline(1_000_000);
+            pre.instantiate_async(&mut store).await.unwrap();
+            held.push(store);
+        }
+        let mut beyond = Store::new(&runtime.engine, held.pop().unwrap().into_data());
+        beyond.set_epoch_deadline(1_000_000);
+        pre.instantiate_async(&mut beyond).await.unwrap();
+    }
+
+    /// No machine has the address space of this pool.
+    #[test]
+    fn without_room_for_a_pool_there_is_none() {
+        assert!(Engine::new(&config(Some(1 << 60))).is_err());
+        assert!(Runtime::new(1 << 60).is_ok());
+    }
+
+    #[test]
+    fn both_ways_to_allocate_run_the_same_code() {
+        let pooled = Engine::new(&config(Some(PLUGIN_MEMORY))).unwrap();
+        let on_demand = Engine::new(&config(None)).unwrap();
+        let code = pooled.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
+        assert_eq!(code, on_demand.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap());
+    }
+
+    #[test]
+    fn the_ticker_ends_with_its_engine() {
+        let runtime = Runtime::new(PLUGIN_MEMORY).unwrap();
+        let ticks = Arc::downgrade(&runtime.ticks);
+        drop(runtime);
+        // The ticker's thread holds the last count; once it is gone the thread's closure is.
+        while ticks.strong_count() > 0 {
+            std::thread::yield_now();
+        }
+    }
+}

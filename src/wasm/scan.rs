@@ -1,0 +1,87 @@
+//! Which components there are: `*.wasm` of the plugins folder and the bundled ones, read and looked at from outside.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::bundled::BUNDLED;
+use super::text::{clean, is_name};
+use crate::base::hex::hex;
+use crate::lang::file::{FileError, read_bounded};
+
+/// First segments of built-in step names (`ai.prompt`, `moltflow.send`): `ai/prompt` would be mistaken for one.
+const RESERVED_PLUGINS: &[&str] = &["ai", "data", "http", "moltflow", "moltrun", "state"];
+
+/// Where a component is.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    File(PathBuf),
+    Bundled(&'static [u8]),
+}
+
+/// Every plugin by name. The order is that of the names, so that loading is the same every time.
+pub(super) fn scan(dir: Option<&Path>) -> BTreeMap<String, Origin> {
+    let mut found: BTreeMap<String, Origin> =
+        BUNDLED.iter().map(|(name, bytes)| (name.to_string(), Origin::Bundled(bytes))).collect();
+    let Some(dir) = dir.filter(|dir| dir.exists()) else { return found };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            tracing::warn!(folder = %dir.display(), %error, "the plugins folder cannot be read");
+            return found;
+        }
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            found.insert(clean(&stem, 64), Origin::File(path));
+        }
+    }
+    found
+}
+
+/// A component's bytes and their SHA-256 (hex), if name, size, pin and first bytes are right.
+pub(super) fn read(name: &str, origin: &Origin, limit: usize, pin: Option<&str>) -> Result<(Vec<u8>, String), String> {
+    if !is_name(name, &['-']) {
+        return Err(format!("a plugin is named after its file, and `{name}` is not [a-z][a-z0-9-]*; rename the file"));
+    }
+    if RESERVED_PLUGINS.contains(&name) {
+        return Err(format!("the name `{name}` is reserved for built-in steps; rename the file"));
+    }
+    let bytes = match origin {
+        Origin::File(path) => read_file(path, limit)?,
+        Origin::Bundled(bytes) => bytes.to_vec(),
+    };
+    let digest = hex(&Sha256::digest(&bytes));
+    if let Some(pin) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&digest)) {
+        let pin = clean(pin, 64);
+        return Err(format!(
+            "its sha256 is {digest}, and its grant pins {pin}; if you trust the new file, set the new one"
+        ));
+    }
+    look(&bytes)?;
+    Ok((bytes, digest))
+}
+
+fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    read_bounded(path, limit).map_err(|error| match error {
+        FileError::Io(error) => format!("{} cannot be read: {error}", path.display()),
+        FileError::NotRegular => format!("{} is not a regular file", path.display()),
+        FileError::TooLarge(limit) => format!("the file is larger than the {limit} bytes allowed"),
+    })
+}
+
+/// What kind of file this is, from its first 8 bytes: magic, version, layer.
+fn look(bytes: &[u8]) -> Result<(), String> {
+    match bytes {
+        [] => Err("the file is empty".to_string()),
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err("the file is a core module, not a component; build it for \
+             wasm32-wasip2, or make a component of it with wasm-tools component new"
+            .to_string()),
+        [0, b'a', b's', b'm', ..] => Err("the file is WebAssembly of an unknown kind, or was cut off".to_string()),
+        _ => Err("the file is not WebAssembly".to_string()),
+    }
+}

@@ -1,0 +1,179 @@
+//! JSON Schemas of plugin steps. They come from the guest, so they are bounded before they are compiled: in size, in
+//! the nodes they have once references are followed (which makes recursion and doubling impossible), in where
+//! references lead (inside the schema only), and in how patterns match (in linear time).
+
+use jsonschema::{Draft, PatternOptions, Validator};
+
+use super::text::clean;
+use crate::base::Json;
+use crate::base::limits::{PLUGIN_SCHEMA, PLUGIN_SCHEMA_DEPTH, PLUGIN_SCHEMA_NODES};
+
+/// Longest error shown; a schema or a value may be part of it.
+const ERROR_BYTES: usize = 300;
+
+/// Keywords that move what a reference means.
+const UNSUPPORTED: &[&str] = &["$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveRef"];
+
+/// A schema that was checked and compiled.
+#[derive(Debug)]
+pub(super) struct Schema {
+    pub(super) json: Json,
+    validator: Validator,
+}
+
+impl Schema {
+    /// Checks and compiles `text`; an error says what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > PLUGIN_SCHEMA {
+            return Err(format!("it is {} bytes, more than the {PLUGIN_SCHEMA} allowed", text.len()));
+        }
+        let json: Json = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
+        if !json.is_object() {
+            return Err("it is not an object".to_string());
+        }
+        Walk::new(&json).visit(&json)?;
+        let validator = jsonschema::options()
+            .offline()
+            // Whatever `$schema` says: older drafts read references in other ways than the walk does.
+            .with_draft(Draft::Draft202012)
+            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(1 << 20))
+            .build(&json)
+            .map_err(|e| clean(&format!("at `{}`: {e}", e.instance_path()), ERROR_BYTES))?;
+        Ok(Self { json, validator })
+    }
+
+    /// Whether `value` fits; an error names the place (a JSON pointer) and what is wrong there.
+    pub(super) fn check(&self, value: &Json) -> Result<(), String> {
+        self.validator.validate(value).map_err(|error| {
+            let path = error.instance_path().to_string();
+            let place = if path.is_empty() { "the root".to_string() } else { format!("`{path}`") };
+            clean(&format!("at {place}: {error}"), ERROR_BYTES)
+        })
+    }
+}
+
+/// The walk over a schema that proves it bounded. It must see references exactly as the validator does, so whatever
+/// gives them another meaning (other base addresses, dynamic scopes, escapes) is refused.
+struct Walk<'a> {
+    root: &'a Json,
+    /// References that are being followed.
+    trail: Vec<&'a str>,
+    depth: usize,
+    nodes: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: &'a Json) -> Self {
+        Self { root, trail: Vec::new(), depth: 0, nodes: 0 }
+    }
+
+    fn visit(&mut self, node: &'a Json) -> Result<(), String> {
+        self.nodes += 1;
+        self.depth += 1;
+        if self.nodes > PLUGIN_SCHEMA_NODES {
+            return Err(format!("it has more than {PLUGIN_SCHEMA_NODES} nodes once its references are followed"));
+        }
+        if self.depth > PLUGIN_SCHEMA_DEPTH {
+            return Err(format!("it nests deeper than {PLUGIN_SCHEMA_DEPTH} once its references are followed"));
+        }
+        match node {
+            Json::Array(items) => items.iter().try_for_each(|item| self.visit(item))?,
+            Json::Object(map) => {
+                let text = |key: &str| map.get(key).and_then(Json::as_str);
+                if let Some(key) = UNSUPPORTED.iter().find(|key| text(key).is_some()) {
+                    return Err(format!("`{key}` is not supported; use `$ref` and `#/$defs/...`"));
+                }
+                if let Some(reference) = text("$ref") {
+                    self.follow(reference)?;
+                }
+                map.values().try_for_each(|value| self.visit(value))?;
+            }
+            _ => {}
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn follow(&mut self, reference: &'a str) -> Result<(), String> {
+        let shown = clean(reference, 100);
+        let Some(pointer) = reference.strip_prefix('#') else {
+            return Err(format!("`$ref: {shown}` leads outside; a reference starts with `#/$defs/`"));
+        };
+        if reference.contains('%') {
+            return Err(format!("`$ref: {shown}` holds an escape; name the definition without one"));
+        }
+        if self.trail.contains(&reference) {
+            return Err(format!("`$ref: {shown}` leads back to itself; recursive schemas are not supported"));
+        }
+        let root = self.root;
+        let target = root.pointer(pointer).ok_or_else(|| format!("`$ref: {shown}` leads nowhere"))?;
+        self.trail.push(reference);
+        self.visit(target)?;
+        self.trail.pop();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_value_that_does_not_fit_is_told_where() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": "#/$defs/n"}}},
+            "$defs": {"n": {"type": "integer"}}});
+        let schema = Schema::parse(&schema.to_string()).unwrap();
+        assert_eq!(schema.check(&json!({"a": [1, 2]})), Ok(()));
+        assert_eq!(schema.check(&json!({"a": [1, "x"]})).unwrap_err(), r#"at `/a/1`: "x" is not of type "integer""#);
+        assert_eq!(schema.check(&json!(3)).unwrap_err(), r#"at the root: 3 is not of type "object""#);
+        let long = schema.check(&json!({"a": ["x".repeat(10_000)]})).unwrap_err();
+        assert!(long.len() < 400, "{}", long.len());
+    }
+
+    #[test]
+    fn what_could_harm_is_refused_with_a_reason() {
+        let mut bomb = serde_json::Map::new();
+        for n in 0..30 {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            bomb.insert(format!("d{n}"), json!({"allOf": [next, next]}));
+        }
+        bomb.insert("d30".into(), json!({}));
+        let chain: serde_json::Map<_, _> =
+            (0..1000).map(|n| (format!("c{n}"), json!({"$ref": format!("#/$defs/c{}", n + 1)}))).collect();
+        for (schema, reason) in [
+            ("{".to_string(), "it is not JSON: "),
+            ("true".to_string(), "it is not an object"),
+            (" ".repeat(PLUGIN_SCHEMA + 1), "it is 65537 bytes, more than the 65536 allowed"),
+            (json!({"$ref": "http://x.example/s"}).to_string(), "`$ref: http://x.example/s` leads outside"),
+            (json!({"$ref": "#"}).to_string(), "`$ref: #` leads back to itself"),
+            (json!({"$ref": "#/$defs/x"}).to_string(), "`$ref: #/$defs/x` leads nowhere"),
+            (json!({"$ref": "#/a/b/c/d"}).to_string(), "`$ref: #/a/b/c/d` leads nowhere"),
+            (json!({"$ref": "#/%24defs/a", "%24defs": {"a": {}}}).to_string(), "`$ref: #/%24defs/a` holds an escape"),
+            (json!({"$dynamicRef": "#"}).to_string(), "`$dynamicRef` is not supported"),
+            (json!({"items": {"$id": "x", "$ref": "#/a"}, "a": {}}).to_string(), "`$id` is not supported"),
+            (json!({"$ref": "#/$defs/c0", "$defs": chain}).to_string(), "it nests deeper than 128"),
+            (json!({"$ref": "#/$defs/d0", "$defs": bomb}).to_string(), "it has more than 5000 nodes"),
+            (json!({"type": "text"}).to_string(), "at `/type`: "),
+            (json!({"pattern": "(?=a)"}).to_string(), "at `/pattern`: "),
+        ] {
+            let error = Schema::parse(&schema).unwrap_err();
+            assert!(error.starts_with(reason), "{schema:.80}: {error}");
+        }
+    }
+
+    /// In draft 4 the inner `#/a` would be the endless one beside it.
+    #[test]
+    fn an_older_draft_is_read_as_the_current_one() {
+        let inner = json!({"id": "x", "a": {"$ref": "#/a"}, "properties": {"p": {"$ref": "#/a"}}});
+        let schema = json!({"$schema": "http://json-schema.org/draft-04/schema#", "a": {}, "properties": {"q": inner}});
+        let schema = Schema::parse(&schema.to_string()).unwrap();
+        assert_eq!(schema.check(&json!({"q": {"p": 1}})), Ok(()));
+    }
+
+    #[test]
+    fn patterns_match_in_linear_time() {
+        let schema = Schema::parse(r#"{"pattern": "^(a+)+$"}"#).unwrap();
+        assert!(schema.check(&json!(format!("{}b", "a".repeat(100_000)))).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The host against guests, good and hostile: real components, loaded from a folder and called as the engine calls them.
+
+mod calls;
+mod guests;
+mod hostile;
+mod loading;
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{Grant, Plugins, PluginsConfig};
+use crate::base::hex::hex;
+use crate::base::{Json, RunId};
+use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
+use guests::Guest;
+
+/// A folder of plugins.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(self, name: &str, guest: &Guest) -> Self {
+        self.file(name, &guest.component())
+    }
+
+    fn file(self, name: &str, bytes: &[u8]) -> Self {
+        fs::write(self.0.path().join(format!("{name}.wasm")), bytes).unwrap();
+        self
+    }
+
+    fn config(&self) -> PluginsConfig {
+        PluginsConfig { dir: Some(self.0.path().to_path_buf()), ..PluginsConfig::default() }
+    }
+
+    async fn load(&self) -> Plugins {
+        Plugins::load(self.config()).await
+    }
+}
+
+fn step(plugins: &Plugins, name: &str) -> Arc<dyn Step> {
+    let found = plugins.steps.iter().find(|step| step.spec().name == name);
+    found.unwrap_or_else(|| panic!("no step {name}; broken: {:#?}", plugins.broken)).clone()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn call(input: Json) -> StepCall {
+    StepCall {
+        run: RunId::new(1_000, 7),
+        workflow: std::sync::Arc::new(crate::lang::Workflow::without_steps("shop")),
+        step: "score".into(),
+        item: None,
+        attempt: 1,
+        now: 1_700_000_000_000,
+        timeout_ms: 60_000,
+        input,
+    }
+}
+
+/// One call of `<plugin>/step`.
+async fn run(plugins: &Plugins, plugin: &str, input: Json) -> Result<Outcome, StepError> {
+    step(plugins, &format!("{plugin}/step")).run(call(input)).await
+}
+
+fn permanent(result: Result<Outcome, StepError>) -> Failure {
+    match result {
+        Err(StepError::Permanent(failure)) => failure,
+        other => panic!("not a permanent failure: {other:?}"),
+    }
+}
+
+/// The bundled plugin still answers: what came before did the host no harm.
+async fn assert_works(plugins: &Plugins) {
+    let input = json!({"text": "urgent!", "keywords": ["urgent", "down"]});
+    let outcome = step(plugins, "keyword-score/score").run(call(input)).await;
+    assert_eq!(outcome, Ok(Outcome::ok(json!({"score": 1, "matched": ["urgent"]}))));
+}
