@@ -57,6 +57,7 @@
 //! 11. **Time and randomness have one door**, [`engine::clock`]; everyone else is handed a `Clock`.
 #![deny(unsafe_code)]
 pub mod base;
+pub mod config;
 pub mod engine;
 pub mod expr;
 pub mod lang;
@@ -65,6 +66,8 @@ pub mod net;
 pub mod plan;
 pub mod sandbox;
 pub mod senders;
+pub mod server;
 pub mod steps;
 pub mod store;
+pub mod triggers;
 pub mod wasm;

@@ -1,0 +1,108 @@
+//! `moltrun.yaml`, then `MOLTRUN_*` variables, then flags.
+//!
+//! The file goes through the same YAML front end as workflows, so its mistakes are drawn alike. `MOLTRUN_SERVER__LISTEN`
+//! stands for `server.listen` (nesting with `__`). Its value is taken as it is: a text, which is also a number or a truth
+//! value where one is wanted; only `[…]` and `{…}` are read as YAML, and an empty one is as if the key were empty. In the
+//! texts of the file `${NAME}` is read from the environment and `${file:/run/secrets/x}` from a file.
+
+mod environment;
+mod sections;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use self::environment::Environment;
+
+use crate::base::Secret;
+use crate::base::json::JsonMap;
+use crate::lang::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::lang::yaml;
+use crate::steps::ai_prompt::AiProviders;
+use crate::{moltflow, net, senders, wasm};
+
+/// Everything a daemon or a run is told.
+#[derive(Debug)]
+pub struct Config {
+    pub workflows: PathBuf,
+    pub plugins: PathBuf,
+    pub database: PathBuf,
+    pub server: Server,
+    /// None: workflows that use MoltFlow cannot run.
+    pub moltflow: Option<moltflow::Config>,
+    /// Signs the webhooks that MoltFlow delivers.
+    pub webhook_secret: Option<Secret>,
+    pub ai: AiProviders,
+    pub net: net::Policy,
+    pub vars: JsonMap,
+    pub engine: Engine,
+    pub senders: BTreeMap<String, senders::Policy>,
+    pub grants: BTreeMap<String, wasm::Grant>,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub token: Option<Secret>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Engine {
+    /// Runs that are worked on at once.
+    pub workers: usize,
+    /// How long a stop waits for steps that are at work, in milliseconds.
+    pub grace_ms: u64,
+}
+
+/// What a command needs to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Checking only: a `${NAME}` that is not set is no mistake, so that files can be checked where no secret is.
+    Shape,
+    /// Running.
+    Everything,
+}
+
+/// What is wrong with the configuration, and the text it was found in.
+#[derive(Debug)]
+pub struct Invalid {
+    pub diagnostics: Vec<Diagnostic>,
+    pub source: Source,
+}
+
+/// The name that is looked for when `--config` names none.
+pub const DEFAULT_FILE: &str = "moltrun.yaml";
+
+impl Config {
+    /// Reads the configuration. Without `path` the default file is read if it is there. Relative paths in it start from
+    /// its folder.
+    pub fn load(path: Option<&Path>, need: Need, environment: &Environment) -> Result<Self, Box<Invalid>> {
+        let shown = path.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match Source::read(shown) {
+            Ok(source) => source.text,
+            Err(_) if path.is_none() && !shown.exists() => String::new(),
+            Err(diagnostic) => {
+                let source = Source { path: shown.display().to_string(), text: String::new() };
+                return Err(Box::new(Invalid { diagnostics: vec![*diagnostic], source }));
+            }
+        };
+        let source = Source { path: shown.display().to_string(), text: environment.appended(text) };
+        let folder = shown.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self::read(&source, &folder, need, environment).map_err(|diagnostics| Box::new(Invalid { diagnostics, source }))
+    }
+
+    fn read(source: &Source, folder: &Path, need: Need, environment: &Environment) -> Result<Self, Vec<Diagnostic>> {
+        let mut found = Diagnostics::new(source);
+        let Some(mut tree) = yaml::read(&mut found) else { return Err(found.finish()) };
+        environment.overlay(&mut tree, &found);
+        environment.expand(&mut tree, need, &mut found);
+        let config = sections::read(&tree, folder, need, &mut found);
+        match config {
+            Some(config) if !found.has_errors() => Ok(config),
+            _ => Err(found.finish()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! The keys of `moltrun.yaml`, section by section.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::{Config, Engine, Need, Server};
+use crate::base::json::JsonMap;
+use crate::base::{Secret, limits};
+use crate::lang::diagnostic::Diagnostics;
+use crate::lang::reader::{self, Fields};
+use crate::lang::yaml::{Entry, Node, Value};
+use crate::moltflow::Credentials;
+use crate::net::Policy;
+use crate::senders::Pace;
+use crate::steps::ai_prompt::{AiProviders, Provider};
+use crate::{moltflow, senders, wasm};
+
+/// MoltFlow's own address (the guide's).
+const MOLTFLOW_URL: &str = "https://apiv2.waiflow.app/api/v2";
+
+/// Local by default: nothing of a daemon is open to a network unless somebody says so.
+const LISTEN: &str = "127.0.0.1:8787";
+
+/// How long steps at work may go on after a stop: longer than most answers take, shorter than the 10 seconds after which
+/// container runtimes kill.
+const GRACE_MS: u64 = 8_000;
+
+pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>) -> Option<Config> {
+    let mut fields = Fields::open(tree, "the configuration", found)?;
+    let path = |key: &'static str, default: &str, fields: &mut Fields<'_>, found: &mut Diagnostics<'_>| {
+        let given = fields.optional(key).and_then(|entry| reader::text(&entry.value, found));
+        folder.join(given.unwrap_or_else(|| default.to_string()))
+    };
+    let workflows = path("workflows", "workflows", &mut fields, found);
+    let plugins = path("plugins", "plugins", &mut fields, found);
+    let database = path("database", "moltrun.db", &mut fields, found);
+    let mut net = Policy::default();
+    let server = server(fields.optional("server"), need, found);
+    let (moltflow, webhook_secret) = match fields.optional("moltflow") {
+        Some(entry) => moltflow_section(&entry.value, &mut net, found),
+        None => (None, None),
+    };
+    let ai = match fields.optional("ai") {
+        Some(entry) => ai(&entry.value, &mut net, found),
+        None => AiProviders::default(),
+    };
+    if let Some(entry) = fields.optional("net") {
+        net_section(&entry.value, &mut net, found);
+    }
+    let vars =
+        fields.optional("vars").map_or_else(Vec::new, |entry| reader::constants(&entry.value, "variable", found));
+    let engine = engine(fields.optional("engine"), found);
+    let senders = named(fields.optional("senders"), found, sender);
+    let grants = named(fields.optional("grants"), found, grant);
+    fields.finish(found);
+    Some(Config {
+        workflows,
+        plugins,
+        database,
+        server: server?,
+        moltflow,
+        webhook_secret,
+        ai,
+        net,
+        vars: vars.into_iter().collect::<JsonMap>(),
+        engine,
+        senders,
+        grants,
+    })
+}
+
+/// A text that guards something. An empty one would guard nothing, since everybody knows it; one with a line break cannot
+/// be sent.
+fn secret(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Option<Secret> {
+    let entry = entry?;
+    let text = reader::text(&entry.value, found)?;
+    let wrong = match text.trim() {
+        "" => "is empty",
+        _ if text.contains(char::is_control) => "holds a line break or another control character",
+        _ => return Some(Secret::new(text)),
+    };
+    found
+        .error("bad-secret", entry.value.span.clone(), format!("`{}` {wrong}", entry.key))
+        .help("set a value, or leave the key out");
+    None
+}
+
+fn server(entry: Option<&Entry>, need: Need, found: &mut Diagnostics<'_>) -> Option<Server> {
+    let default: SocketAddr = LISTEN.parse().ok()?;
+    let Some(entry) = entry else { return Some(Server { listen: default, token: None }) };
+    let mut fields = Fields::open(&entry.value, "`server`", found)?;
+    let listen = fields.optional("listen");
+    let token_entry = fields.present("token");
+    fields.finish(found);
+    let token = secret(token_entry.filter(|entry| !entry.value.is_null()), found);
+    // Where no secret is needed, a token that is read from somewhere is one.
+    let guarded = token.is_some() || need == Need::Shape && token_entry.is_some();
+    let Some(listen) = listen else { return Some(Server { listen: default, token }) };
+    let text = reader::text(&listen.value, found)?;
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let span = listen.value.span.clone();
+        found
+            .error("bad-address", span, format!("`{}` is no address to listen on", reader::shown(&text)))
+            .help("write an IP address and a port, such as 127.0.0.1:8787");
+        return None;
+    };
+    if !address.ip().is_loopback() && !guarded {
+        found
+            .error("open-server", listen.value.span.clone(), format!("{address} is open to others and no token is set"))
+            .help("add `server.token: ${MOLTRUN_TOKEN}`, or listen on 127.0.0.1");
+    }
+    Some(Server { listen: address, token })
+}
+
+fn moltflow_section(
+    node: &Node,
+    net: &mut Policy,
+    found: &mut Diagnostics<'_>,
+) -> (Option<moltflow::Config>, Option<Secret>) {
+    let Some(mut fields) = Fields::open(node, "`moltflow`", found) else { return (None, None) };
+    let base = fields.optional("base_url");
+    let api_key = fields.present("api_key");
+    let email = fields.present("email");
+    let password = fields.present("password");
+    let webhook_secret = fields.optional("webhook_secret");
+    fields.finish(found);
+    let base_url = base.and_then(|entry| reader::text(&entry.value, found)).unwrap_or_else(|| MOLTFLOW_URL.to_string());
+    trust(net, base.map_or(node, |entry| &entry.value), &base_url, found);
+    let filled = |entry: Option<&Entry>, found: &mut Diagnostics<'_>| match entry {
+        Some(entry) if !entry.value.is_null() => reader::text(&entry.value, found),
+        _ => None,
+    };
+    let credentials = match (api_key, email, password) {
+        (Some(_), None, None) => secret(api_key.filter(|entry| !entry.value.is_null()), found).map(Credentials::ApiKey),
+        (None, Some(_), Some(_)) => {
+            let (email, password) = (filled(email, found), filled(password, found));
+            email.zip(password).map(|(email, password)| Credentials::Login { email, password: Secret::new(password) })
+        }
+        (Some(_), email, password) => {
+            let login = [email.map(|_| "`email`"), password.map(|_| "`password`")];
+            let login = login.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+            found
+                .error("moltflow-credentials", node.span.clone(), "`moltflow` has two ways to authenticate")
+                .help(format!("drop {login}, or drop `api_key`"));
+            None
+        }
+        _ => {
+            found
+                .error("moltflow-credentials", node.span.clone(), "`moltflow` needs one way to authenticate")
+                .help("give `api_key`, or `email` and `password`");
+            None
+        }
+    };
+    let config = credentials.map(|credentials| moltflow::Config { base_url, credentials });
+    (config, secret(webhook_secret, found))
+}
+
+fn trust(net: &mut Policy, node: &Node, base_url: &str, found: &mut Diagnostics<'_>) {
+    if let Err(error) = net.trust(base_url) {
+        found.error("bad-url", node.span.clone(), error.to_string());
+    }
+}
+
+fn ai(node: &Node, net: &mut Policy, found: &mut Diagnostics<'_>) -> AiProviders {
+    let Some(mut fields) = Fields::open(node, "`ai`", found) else { return AiProviders::default() };
+    let default = fields.optional("default");
+    let list = fields.required("providers", found);
+    fields.finish(found);
+    let providers = named(list, found, |entry, found| provider(entry, net, found));
+    let chosen = default.and_then(|entry| reader::text(&entry.value, found));
+    if let (Some(name), Some(entry)) = (&chosen, default)
+        && !providers.contains_key(name)
+    {
+        let known = providers.keys().map(String::as_str).collect::<Vec<_>>();
+        found.error("unknown-provider", entry.value.span.clone(), format!("there is no provider `{name}`")).known(
+            name,
+            "providers",
+            known,
+        );
+    }
+    // With one provider there is nothing to choose.
+    let only = || providers.keys().next().cloned().unwrap_or_default();
+    AiProviders { default: chosen.unwrap_or_else(only), providers }
+}
+
+fn provider(entry: &Entry, net: &mut Policy, found: &mut Diagnostics<'_>) -> Option<Provider> {
+    let mut fields = Fields::open(&entry.value, format!("provider `{}`", entry.key), found)?;
+    let base = fields.required("base_url", found);
+    let key = fields.optional("api_key");
+    let model = fields.required("model", found);
+    fields.finish(found);
+    let api_key = secret(key, found);
+    let (base, model) = (base?, model?);
+    let base_url = reader::text(&base.value, found)?;
+    trust(net, &base.value, &base_url, found);
+    Some(Provider { base_url, api_key, model: reader::text(&model.value, found)? })
+}
+
+fn net_section(node: &Node, net: &mut Policy, found: &mut Diagnostics<'_>) {
+    let Some(mut fields) = Fields::open(node, "`net`", found) else { return };
+    let allowed = fields.optional("allow_private").and_then(|entry| reader::list(&entry.value, found));
+    fields.finish(found);
+    for item in allowed.unwrap_or_default() {
+        let Some(text) = reader::text(item, found) else { continue };
+        if let Err(error) = net.allow_private(&text) {
+            found.error("bad-address", item.span.clone(), error.to_string());
+        }
+    }
+}
+
+fn engine(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Engine {
+    let mut engine = Engine { workers: limits::ACTIVE_RUNS, grace_ms: GRACE_MS };
+    let Some(mut fields) = entry.and_then(|entry| Fields::open(&entry.value, "`engine`", found)) else { return engine };
+    let workers = fields.optional("workers");
+    let grace = fields.optional("grace");
+    fields.finish(found);
+    match workers.map(|entry| &entry.value) {
+        Some(Node { value: Value::String(word), .. }) if word == "auto" => {}
+        Some(node) => {
+            let workers = reader::integer(node, 1, limits::ACTIVE_RUNS as u64, found);
+            engine.workers = workers.map_or(engine.workers, |workers| workers as usize);
+        }
+        None => {}
+    }
+    if let Some(ms) = grace.and_then(|entry| reader::duration_ms(&entry.value, found)) {
+        engine.grace_ms = ms;
+    }
+    engine
+}
+
+/// A mapping of free names to values of one kind.
+fn named<T>(
+    entry: Option<&Entry>,
+    found: &mut Diagnostics<'_>,
+    mut read: impl FnMut(&Entry, &mut Diagnostics<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let entries = entry.and_then(|entry| reader::entries(&entry.value, found)).unwrap_or_default();
+    entries.iter().filter_map(|entry| Some((entry.key.clone(), read(entry, found)?))).collect()
+}
+
+fn sender(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<senders::Policy> {
+    let what = format!("sender `{}`", entry.key);
+    let mut fields = Fields::open(&entry.value, &what, found)?;
+    let pace = fields.required("pace", found);
+    fields.finish(found);
+    let mut fields = Fields::open(&pace?.value, format!("the pace of {what}"), found)?;
+    let rate = fields.required("rate", found);
+    let burst = fields.optional("burst");
+    fields.finish(found);
+    let burst = match burst {
+        Some(entry) => reader::integer(&entry.value, 1, u64::from(u32::MAX), found)?,
+        None => 1,
+    };
+    let rate = rate?;
+    match reader::text(&rate.value, found)?.parse() {
+        Ok(rate) => Some(senders::Policy { pace: Pace { rate, burst: u32::try_from(burst).ok()? } }),
+        Err(error) => {
+            found.error("bad-rate", rate.value.span.clone(), format!("{what}: {error}"));
+            None
+        }
+    }
+}
+
+fn grant(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<wasm::Grant> {
+    let mut fields = Fields::open(&entry.value, format!("the grant of `{}`", entry.key), found)?;
+    let memory = fields.optional("memory");
+    let timeout = fields.optional("timeout");
+    let sha256 = fields.optional("sha256");
+    fields.finish(found);
+    let memory_bytes = memory.and_then(|entry| {
+        let text = reader::text(&entry.value, found)?;
+        let bytes = parse_bytes(&text);
+        if bytes.is_none() {
+            let span = entry.value.span.clone();
+            let message = format!("`{}` is no size", reader::shown(&text));
+            found.error("bad-size", span, message).help("write a whole number and KiB, MiB or GiB, such as 64MiB");
+        }
+        bytes
+    });
+    let timeout_ms = timeout.and_then(|entry| reader::duration_ms(&entry.value, found));
+    let sha256 = sha256.and_then(|entry| {
+        let text = reader::text(&entry.value, found)?;
+        let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_digest {
+            let span = entry.value.span.clone();
+            found.error("bad-digest", span, "a SHA-256 digest is 64 hexadecimal digits").help("see `sha256sum FILE`");
+        }
+        is_digest.then(|| text.to_ascii_lowercase())
+    });
+    Some(wasm::Grant { memory_bytes, timeout_ms, sha256 })
+}
+
+fn parse_bytes(text: &str) -> Option<usize> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let (digits, unit) = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
+    digits.trim().parse::<usize>().ok()?.checked_mul(unit)
+}

@@ -1,0 +1,114 @@
+//! The configuration from a file and an environment of its own.
+
+use super::*;
+
+fn load(text: &str, variables: &[(&str, &str)], need: Need) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moltrun.yaml");
+    std::fs::write(&path, text).unwrap();
+    let environment = Environment::new(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+    Config::load(Some(&path), need, &environment).map_err(|invalid| {
+        let found = invalid.diagnostics.iter();
+        found.map(|one| format!("{}: {}", one.line, one.message)).collect::<Vec<_>>().join("\n")
+    })
+}
+
+#[test]
+fn an_empty_file_is_local_and_closed() {
+    let config = load("", &[], Need::Everything).unwrap();
+    assert!(config.server.listen.ip().is_loopback() && config.server.token.is_none() && config.moltflow.is_none());
+    assert!(config.database.ends_with("moltrun.db") && config.database.is_absolute());
+}
+
+#[test]
+fn the_environment_stands_over_the_file() {
+    let text = "server: { listen: '127.0.0.1:1', token: '${MOLTRUN_TOKEN}' }\n";
+    let variables =
+        [("MOLTRUN_SERVER__LISTEN", "127.0.0.1:2"), ("MOLTRUN_TOKEN", "t"), ("MOLTRUN_DATABASE", "/d/x.db")];
+    let config = load(text, &variables, Need::Everything).unwrap();
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!(config.server.token.unwrap().expose(), "t");
+    assert_eq!(config.database, Path::new("/d/x.db"));
+}
+
+#[test]
+fn mistakes_say_where_even_in_the_environment() {
+    for (text, variables, expected) in [
+        ("databse: x.db\n", &[][..], "1: the configuration has no key `databse`"),
+        ("\nserver: { listen: '0.0.0.0:80' }\n", &[], "2: 0.0.0.0:80 is open to others and no token is set"),
+        ("moltflow: { api_key: '${NOPE}' }\n", &[], "1: the environment variable NOPE is not set"),
+        ("moltflow: {}\n", &[], "1: `moltflow` needs one way to authenticate"),
+        ("vars: { a: '${file:/no/such/file}' }\n", &[], "1: the file /no/such/file cannot be read"),
+        ("ai: { providers: { a: { base_url: 'ftp://x', model: m } } }\n", &[], "1: `ftp://x/` is no base URL"),
+        ("senders: { s: { pace: { rate: 20/week } } }\n", &[], "1: sender `s`: `20/week` is no rate"),
+        ("senders: { s: { pace: { rate: 20/h, burst: 0 } } }\n", &[], "1: `0` is no whole number from 1"),
+        ("senders: { s: { pace: { rate: 20/h }, daily_cap: 5 } }\n", &[], "1: sender `s` has no key `daily_cap`"),
+        ("senders: { s: {} }\n", &[], "1: sender `s` needs `pace`"),
+        ("server: { token: '${NONE}' }\n", &[("NONE", "")], "1: `token` is empty"),
+        ("server: { listen: '0.0.0.0:80', token: }\n", &[], "1: 0.0.0.0:80 is open to others and no token is set"),
+        ("vars: {}\n", &[("MOLTRUN_SERVR__LISTEN", "x")], "2: the configuration has no key `servr`"),
+        ("vars: {}\n", &[("MOLTRUN_ENGINE__WORKERS", "0")], "2: "),
+    ] {
+        let message = load(text, variables, Need::Everything).unwrap_err();
+        assert!(message.starts_with(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn checking_needs_no_secret() {
+    let text = "moltflow: { api_key: '${NOPE}' }\nserver: { token: '${NOPE}' }\n";
+    assert!(load(text, &[], Need::Shape).is_ok());
+    let text = "server: { listen: '0.0.0.0:80', token: '${NOPE}' }\n";
+    assert!(load(text, &[], Need::Shape).is_ok());
+    let open = load("server: { listen: '0.0.0.0:80' }\n", &[], Need::Shape).unwrap_err();
+    assert!(open.contains("no token is set"), "{open}");
+}
+
+#[test]
+fn a_value_of_the_environment_is_taken_as_it_is() {
+    for secret in ["abc #def", "12345", "true", "a: b", "'quoted'", "${HOME}", "{half", "- x", " spaced "] {
+        let variables = [("MOLTRUN_SERVER__TOKEN", secret), ("MOLTRUN_MOLTFLOW__API_KEY", secret)];
+        let config = load("", &variables, Need::Everything).unwrap();
+        assert_eq!(config.server.token.unwrap().expose(), secret);
+        let Some(moltflow::Credentials::ApiKey(key)) = config.moltflow.map(|moltflow| moltflow.credentials) else {
+            panic!("{secret}: no API key")
+        };
+        assert_eq!(key.expose(), secret);
+    }
+}
+
+#[test]
+fn a_value_of_the_environment_is_a_number_or_a_list_where_one_is_wanted() {
+    let variables = [
+        ("MOLTRUN_ENGINE__WORKERS", "7"),
+        ("MOLTRUN_SENDERS__S__PACE__RATE", "20/min"),
+        ("MOLTRUN_SENDERS__S__PACE__BURST", "4"),
+        ("MOLTRUN_NET__ALLOW_PRIVATE", "['10.0.0.1:80']"),
+        ("MOLTRUN_VARS__SHOP", "{ code: '007', count: 3, cost: '${5}' }"),
+        ("MOLTRUN_VARS__ONCALL", "15551234567"),
+        ("MOLTRUN_SERVER__TOKEN", ""),
+    ];
+    let config = load("server: { token: '${NOT_SET}' }\n", &variables, Need::Everything).unwrap();
+    assert_eq!(config.engine.workers, 7);
+    assert_eq!(config.senders["s"].pace, senders::Pace { rate: "20/min".parse().unwrap(), burst: 4 });
+    let shop = serde_json::json!({"code": "007", "count": 3, "cost": "${5}"});
+    let vars = serde_json::json!({"shop": shop, "oncall": "15551234567"});
+    assert_eq!(serde_json::Value::Object(config.vars), vars);
+    assert!(config.server.token.is_none());
+}
+
+#[test]
+fn a_value_is_read_from_a_regular_file_only() {
+    let message = load("vars: { a: '${file:/dev/zero}' }\n", &[], Need::Everything).unwrap_err();
+    assert!(message.contains("no regular file"), "{message}");
+}
+
+#[test]
+fn a_secret_in_the_environment_is_not_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moltrun.yaml");
+    std::fs::write(&path, "").unwrap();
+    let variables = [("MOLTRUN_MOLTFLOW__APIKEY".to_string(), "s3cret".to_string())];
+    let invalid = Config::load(Some(&path), Need::Everything, &Environment::new(variables)).unwrap_err();
+    assert!(!format!("{invalid:?}").contains("s3cret"));
+}

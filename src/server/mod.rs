@@ -1,0 +1,80 @@
+//! The daemon's HTTP side: webhooks in, API for people and programs. Routes and answers are in `contract.md`'s form; what is
+//! not built is not routed.
+
+mod guard;
+mod hooks;
+mod problem;
+mod runs;
+mod serve;
+mod workflows;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::base::{Secret, limits};
+use crate::engine::ports::{Clock, Query, RunFilter};
+use crate::engine::run::Engine;
+use crate::plan::{Folder, Plan};
+
+pub use self::problem::Problem;
+pub use self::serve::{Bounds, serve};
+
+/// What the routes need.
+pub struct Server {
+    pub engine: Engine,
+    pub query: Arc<dyn Query>,
+    pub clock: Arc<dyn Clock>,
+    /// The workflows that may start runs.
+    pub plans: Vec<Arc<Plan>>,
+    /// All files, the broken ones too.
+    pub folder: Folder,
+    pub token: Option<Secret>,
+    pub webhook_secret: Option<Secret>,
+}
+
+/// All routes.
+pub fn router(server: Server) -> Router {
+    let server = Arc::new(server);
+    let api = Router::new()
+        .route("/api/v1/workflows", get(workflows::list))
+        .route("/api/v1/workflows/{name}", get(workflows::show))
+        .route("/api/v1/workflows/{name}/graph", get(workflows::graph))
+        .route("/api/v1/workflows/{name}/runs", post(workflows::run))
+        .route("/api/v1/runs", get(runs::list))
+        .route("/api/v1/runs/{id}", get(runs::show))
+        .route("/api/v1/runs/{id}/journal", get(runs::journal))
+        .route("/api/v1/runs/{id}/resolve", post(runs::resolve))
+        .layer(from_fn_with_state(server.clone(), guard::guard));
+    Router::new()
+        .route("/hooks/moltflow", post(hooks::moltflow))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .merge(api)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address takes another method")
+        })
+        .layer(DefaultBodyLimit::max(limits::WEBHOOK_BODY))
+        .with_state(server)
+}
+
+/// Would a webhook be accepted now?
+async fn ready(State(server): State<Arc<Server>>) -> Result<&'static str, Problem> {
+    if *server.engine.stopping().borrow() {
+        return Err(Problem::busy("the daemon is stopping"));
+    }
+    if server.engine.load() >= limits::QUEUED_RUNS {
+        return Err(Problem::busy("too many runs are waiting for a worker"));
+    }
+    // Fails when the database cannot be read, or its writer is gone.
+    server.query.runs(RunFilter { limit: 1, ..RunFilter::default() }).await?;
+    Ok("ready\n")
+}
+
+#[cfg(test)]
+mod tests;

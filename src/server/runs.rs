@@ -1,0 +1,100 @@
+//! Runs: the list, one of them, its journal, and a person's word on what is held.
+
+use std::sync::Arc;
+
+use axum::Json as Body;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Problem, Server};
+use crate::base::{Json, RunId, limits};
+use crate::engine::decide::Resolution;
+use crate::engine::event::RunStatus;
+use crate::engine::ports::RunFilter;
+
+/// Runs of a page when the caller names no number.
+const DEFAULT_LIMIT: u32 = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    workflow: Option<String>,
+    status: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Body<Json>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let status = query.status.as_deref().map(|text| {
+        let known = RunStatus::ALL.map(RunStatus::as_str).join(", ");
+        RunStatus::parse(text).ok_or_else(|| Problem::bad_request("bad_status", format!("`{text}` is none of {known}")))
+    });
+    let before = query.cursor.as_deref().map(run_id).transpose()?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=limits::PAGE).contains(&limit) {
+        return Err(Problem::bad_request("bad_limit", format!("limit is 1 to {}", limits::PAGE)));
+    }
+    // One more than asked for says whether there is a next page.
+    let filter = RunFilter { workflow: query.workflow, status: status.transpose()?, before, limit: limit + 1 };
+    let mut rows = server.query.runs(filter).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| more).map(|row| row.id);
+    Ok(Body(json!({"runs": rows, "next_cursor": next_cursor})))
+}
+
+pub async fn show(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Body<Json>, Problem> {
+    let seen = server.engine.report(run_id(&id)?).await?;
+    let mut body = json!(seen.row);
+    if let (Json::Object(body), Json::Object(report)) = (&mut body, json!(seen.report)) {
+        body.extend(report);
+    }
+    Ok(Body(body))
+}
+
+pub async fn journal(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Body<Json>, Problem> {
+    let seen = server.engine.report(run_id(&id)?).await?;
+    Ok(Body(json!({"run": seen.row.id, "steps": seen.step_ids, "events": seen.journal})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveBody {
+    step: String,
+    item: Option<u32>,
+    outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Sent,
+    NotSent,
+    Skip,
+}
+
+pub async fn resolve(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    body: Result<Body<ResolveBody>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let Body(body) = body.map_err(|error| Problem::bad_request("bad_body", error.body_text()))?;
+    let resolution = match body.outcome {
+        Outcome::Sent => Resolution::Sent,
+        Outcome::NotSent => Resolution::NotSent,
+        Outcome::Skip => Resolution::Skip,
+    };
+    server.engine.resolve(run_id(&id)?, &body.step, body.item, resolution).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn run_id(text: &str) -> Result<RunId, Problem> {
+    RunId::parse(text).map_err(|error| Problem::bad_request("bad_run_id", error.to_string()))
+}

@@ -1,0 +1,59 @@
+//! What is asked of the server itself.
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::*;
+use crate::engine::clock::SystemClock;
+use crate::engine::ports::{RunRow, StoreError};
+use crate::engine::run::{Parts, Steps};
+use crate::lang::Catalog;
+use crate::store::memory::MemoryStore;
+
+/// A store whose writer is gone.
+struct Gone;
+
+impl Query for Gone {
+    fn runs(&self, _: RunFilter) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>> {
+        async { Err(StoreError::Unavailable("the writer has stopped".to_string())) }.boxed()
+    }
+}
+
+async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
+    let store = Arc::new(MemoryStore::default());
+    let clock = Arc::new(SystemClock);
+    let parts = Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        catalog: Arc::new(Catalog::default()),
+        steps: Steps::default(),
+        observers: Vec::new(),
+        active_runs: 1,
+        recover: true,
+    };
+    Arc::new(Server {
+        engine: Engine::start(parts).await.unwrap(),
+        query: query.unwrap_or(store),
+        clock,
+        plans: Vec::new(),
+        folder: Folder::default(),
+        token: None,
+        webhook_secret: None,
+    })
+}
+
+async fn readiness(server: &Arc<Server>) -> StatusCode {
+    ready(State(server.clone())).await.into_response().status()
+}
+
+#[tokio::test]
+async fn ready_means_that_a_webhook_would_be_accepted() {
+    let alive = server(None).await;
+    assert_eq!(readiness(&alive).await, StatusCode::OK);
+    alive.engine.stop().await;
+    assert_eq!(readiness(&alive).await, StatusCode::SERVICE_UNAVAILABLE);
+    let gone = server(Some(Arc::new(Gone))).await;
+    assert_eq!(readiness(&gone).await, StatusCode::SERVICE_UNAVAILABLE);
+}
