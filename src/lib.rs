@@ -56,7 +56,9 @@
 //! 10. **Secrets are `Secret`** from the moment they are read: not in the journal, the logs, errors or answers.
 //! 11. **Time and randomness have one door**, [`engine::clock`]; everyone else is handed a `Clock`.
 #![deny(unsafe_code)]
+pub mod app;
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod expr;

@@ -1,0 +1,54 @@
+//! `moltrun serve`
+
+use std::sync::Arc;
+
+use super::setup::{drawn, setup};
+use super::signals::Signals;
+use super::{Exit, Failed, Globals, out};
+use crate::app::{self, App, Listener};
+use crate::config::{Config, Need};
+use crate::lang::workflow::Trigger;
+use crate::plan::Plan;
+
+pub async fn run(globals: &Globals) -> Result<Exit, Failed> {
+    let setup = setup(globals, &[], Need::Everything).await?;
+    let (config, folder) = (setup.config, setup.folder);
+    if let Some(missing) = app::unconfigured(&folder.plans, &config) {
+        return Err(Failed::invalid(missing));
+    }
+    if !folder.diagnostics.is_empty() {
+        // The others are served all the same: one bad file must not stop every workflow.
+        out::note(drawn(&folder.diagnostics, &folder.sources).trim_end());
+    }
+    // Before anything is said to be ready: a signal that comes early must not kill.
+    let mut signals = Signals::watch()?;
+    if let Some(open) = unsigned(&folder.plans, &config) {
+        tracing::warn!("{open}");
+    }
+    let listener = Listener::bind(config.server.listen).await?;
+    let app = App::start(&config, setup.steps, &config.database, setup.clock, Vec::new(), true).await?;
+    tracing::info!(workflows = folder.plans.len(), database = %config.database.display(), "moltrun is up");
+    let serving = match app.serve(&config, folder, listener).await {
+        Ok(serving) => serving,
+        Err(error) => {
+            app.stop(None, config.engine.grace_ms).await;
+            return Err(error.into());
+        }
+    };
+    out::line(format_args!("listening on http://{}", serving.address));
+    signals.received().await;
+    tracing::info!("stopping: no new events, steps at work may end");
+    app.stop(Some(serving), config.engine.grace_ms).await;
+    Ok(Exit::Ok)
+}
+
+/// What to say of webhooks that anybody may send.
+fn unsigned(plans: &[Arc<Plan>], config: &Config) -> Option<String> {
+    let listens = |plan: &Plan| plan.workflow.triggers.iter().any(|trigger| matches!(trigger, Trigger::Message { .. }));
+    let open = !config.server.listen.ip().is_loopback() && config.webhook_secret.is_none();
+    let plan = plans.iter().filter(|plan| open && plan.workflow.enabled).find(|plan| listens(plan))?;
+    Some(format!(
+        "anybody who reaches {} can start `{}` with made-up messages: set `moltflow.webhook_secret`",
+        config.server.listen, plan.name
+    ))
+}
