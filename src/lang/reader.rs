@@ -3,7 +3,7 @@
 //! A reader returns `None` for what is absent or wrong; what is wrong is among the findings, so callers go on with what
 //! is good. A key with nothing after its `:` counts as absent.
 //!
-//! ```ignore
+//! ```text
 //! let mut fields = Fields::open(node, "`server`", &mut found)?;
 //! let listen = fields.optional("listen").and_then(|entry| reader::text(&entry.value, &mut found));
 //! let token = fields.required("token", &mut found).and_then(|entry| reader::text(&entry.value, &mut found));

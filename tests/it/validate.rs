@@ -6,13 +6,13 @@ use crate::support::{Folder, Reserved, repository};
 
 /// Each line with a mistake, and what its finding must say.
 const MISTAKES: [(u64, &str); 7] = [
-    (6, "description"), // an unknown key
-    (8, "message"),     // an unknown trigger
-    (11, "filter"),     // an unknown step
-    (18, "cases"),      // an unknown field of a step
-    (22, "urgent"),     // an unknown port
-    (24, "answer"),     // a step that is not upstream
-    (30, "upper"),      // an unknown filter
+    (6, "description"),              // an unknown key
+    (8, "cron"),                     // a bad cron
+    (11, "filter"),                  // an unknown step type
+    (19, "urgent"),                  // an unknown port
+    (21, "answer"),                  // a reference to a step that is not upstream
+    (27, "}}"),                      // a template that does not parse
+    (29, "chicken → egg → chicken"), // a cycle
 ];
 
 fn folder() -> Folder {
