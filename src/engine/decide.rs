@@ -264,7 +264,7 @@ impl Deciding<'_> {
     }
 
     fn laters(&self, step: u32, item: Option<u32>) -> u32 {
-        self.state.slots().find(|(s, i, _)| (*s, *i) == (step, item)).map_or(0, |(_, _, slot)| slot.laters)
+        self.state.attempt(step, item).map_or(0, |slot| slot.laters)
     }
 
     fn start(&mut self, step: u32, item: Option<u32>, attempt: u32) -> Result<(), IllegalEvent> {

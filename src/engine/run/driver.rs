@@ -131,6 +131,8 @@ impl Driver {
     /// A person's word: refused at once, or answered when it is durable.
     async fn read(&mut self, mail: Mail) {
         match self.decide(mail.input).await {
+            // What a stop has cut short is not confirmed: without an answer the asker learns that the daemon is stopping.
+            Ok(()) if self.work.cut => {}
             Ok(()) => self.work.answers.push(mail.answer),
             // Whoever asked may have gone.
             Err(refused) => drop(mail.answer.send(Err(refused))),
