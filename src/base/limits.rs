@@ -67,7 +67,8 @@ pub const DATA_FILE: usize = 16 * 1024 * 1024;
 /// Runs that are being worked on at once. Each holds its state in memory; the rest waits as rows.
 pub const ACTIVE_RUNS: usize = 1024;
 
-/// Runs accepted but not finished by a worker. At this bound webhooks are answered 503, so that MoltFlow redelivers.
+/// Runs accepted but not finished by a worker, a large event counting as several ([`QUEUED_PIECE`]). At this bound webhooks are
+/// answered 503, so that MoltFlow redelivers.
 pub const QUEUED_RUNS: usize = 20_000;
 
 /// Requests waiting for the store's writer; senders wait beyond it.
