@@ -1,18 +1,18 @@
 //! The composition root: the only place that knows every concrete type.
 
+mod prune;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{Either, select};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::base::Millis;
 use crate::config::Config;
 use crate::engine::clock::SystemClock;
-use crate::engine::ports::{Clock, Store, StoreError};
+use crate::engine::ports::{Clock, Store, StoreError, Workflows};
 use crate::engine::run::{Engine, Observer, Parts};
 use crate::lang::Catalog;
 use crate::moltflow::{ApiError, MoltFlow};
@@ -21,20 +21,24 @@ use crate::plan::{Folder, Plan};
 use crate::senders::Senders;
 use crate::server::{self, Bounds, Server, router};
 use crate::steps::ai_prompt::AiPrompt;
+use crate::steps::approve::Approve;
+use crate::steps::call::Call;
 use crate::steps::data_read::DataRead;
+use crate::steps::fail::Fail;
 use crate::steps::filter::Filter;
 use crate::steps::moltflow_send::MoltflowSend;
 use crate::steps::set::Set;
+use crate::steps::state::State;
 use crate::steps::switch::Switch;
 use crate::steps::unconfigured::Unconfigured;
 use crate::steps::wait::Wait;
+use crate::steps::wait_for::WaitFor;
 use crate::steps::{Registry, ai_prompt, moltflow_send};
 use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::triggers::live::Live;
+use crate::triggers::reload::{self, Checker, Files};
 use crate::triggers::schedule;
 use crate::wasm::{Plugins, PluginsConfig};
-
-/// How often expired dedupe keys are forgotten, in milliseconds.
-const PRUNE_EVERY_MS: Millis = 3_600_000;
 
 /// Everything of a process that can run workflows.
 pub struct App {
@@ -50,8 +54,8 @@ pub struct App {
 pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("the database {} cannot be used: {source}", path.display())]
+    Store { path: PathBuf, source: StoreError },
     #[error("moltflow: {0}")]
     MoltFlow(#[from] ApiError),
     #[error("cannot listen on {address}: {source}")]
@@ -71,7 +75,12 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
     registry.add(Arc::new(Filter::default()));
     registry.add(Arc::new(Switch::default()));
     registry.add(Arc::new(Set::default()));
+    registry.add(Arc::new(Fail::default()));
     registry.add(Arc::new(Wait::default()));
+    registry.add(Arc::new(WaitFor::default()));
+    registry.add(Arc::new(Approve::default()));
+    registry.add(Arc::new(Call::default()));
+    State::all().into_iter().for_each(|step| registry.add(Arc::new(step)));
     registry.add(Arc::new(DataRead::new(config.workflows.clone())));
     if config.ai.providers.is_empty() {
         registry.add(Arc::new(Unconfigured::new(ai_prompt::spec(), "ai")));
@@ -112,73 +121,101 @@ fn cache_dir() -> Option<PathBuf> {
 
 /// The first thing `plans` need that the configuration does not have.
 pub fn unconfigured(plans: &[Arc<Plan>], config: &Config) -> Option<String> {
-    for plan in plans.iter().filter(|plan| plan.workflow.enabled) {
-        for step in &plan.steps {
-            let section = match &*step.uses {
-                "ai.prompt" if config.ai.providers.is_empty() => "ai",
-                uses if uses.starts_with("moltflow.") && config.moltflow.is_none() => "moltflow",
-                _ => continue,
-            };
-            return Some(format!(
-                "workflow `{}`: step `{}` uses {}, but the configuration has no `{section}` section",
-                plan.name, step.id, step.uses
-            ));
-        }
+    let (ai, moltflow) = has(config);
+    plans.iter().find_map(|plan| lacks(plan, ai, moltflow))
+}
+
+/// Whether there is a model, and a MoltFlow.
+fn has(config: &Config) -> (bool, bool) {
+    (!config.ai.providers.is_empty(), config.moltflow.is_some())
+}
+
+/// What an enabled `plan` needs and there is none of.
+fn lacks(plan: &Plan, ai: bool, moltflow: bool) -> Option<String> {
+    if !plan.workflow.enabled {
+        return None;
     }
-    None
+    plan.steps.iter().find_map(|step| {
+        let section = match &*step.uses {
+            "ai.prompt" if !ai => "ai",
+            uses if uses.starts_with("moltflow.") && !moltflow => "moltflow",
+            _ => return None,
+        };
+        Some(format!(
+            "workflow `{}`: step `{}` uses {}, but the configuration has no `{section}` section",
+            plan.name, step.id, step.uses
+        ))
+    })
 }
 
 impl App {
-    /// Opens the database and starts the engine. With `recover` the database's unfinished runs go on.
+    /// Opens the database and starts the engine. `workflows` are those that runs may call. With `recover` the database's
+    /// unfinished runs go on.
     pub async fn start(
         config: &Config,
         steps: Steps,
         database: &Path,
         clock: Arc<dyn Clock>,
+        workflows: Arc<dyn Workflows>,
         observers: Vec<Arc<dyn Observer>>,
         recover: bool,
     ) -> Result<Self, StartError> {
-        let store = Arc::new(SqliteStore::open(database).await?);
+        let store = Arc::new(SqliteStore::open(database, clock.clone()).await?);
         let catalog = Arc::new(steps.registry.catalog);
         let parts = Parts {
+            workflows,
+            retention_ms: config.engine.retention_ms,
             store: store.clone(),
             clock: clock.clone(),
             catalog: catalog.clone(),
             steps: steps.registry.steps,
             observers,
-            active_runs: config.engine.workers,
+            workers: config.engine.workers,
+            workers_per_workflow: config.engine.workers_per_workflow,
+            queue: config.engine.queue,
             recover,
         };
-        let engine = Engine::start(parts).await?;
+        let unusable = |source| StartError::Store { path: database.to_path_buf(), source };
+        let engine = Engine::start(parts).await.map_err(unusable)?;
         Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow })
     }
 
-    /// Starts triggers, webhooks and API on `listener`.
-    pub async fn serve(&self, config: &Config, folder: Folder, listener: Listener) -> Result<Serving, StartError> {
-        let plans: Vec<_> = folder.plans.iter().filter(|plan| plan.workflow.enabled).cloned().collect();
+    /// Starts triggers, webhooks and API on `listener`. `live` holds the workflows of `folder`, and changes as it does.
+    pub async fn serve(
+        &self,
+        config: &Config,
+        folder: Folder,
+        live: Live,
+        listener: Listener,
+    ) -> Result<Serving, StartError> {
         let Listener { address, listener } = listener;
         let store: Arc<dyn Store> = self.store.clone();
-        let schedules = schedule::load(&plans, &*store, self.clock.now()).await?;
+        let started = schedule::start(&live, self.engine.clone(), store.clone(), self.clock.clone()).await;
+        let unusable = |source| StartError::Store { path: config.database.clone(), source };
+        let (schedules, firing) = started.map_err(unusable)?;
         let stopping = self.engine.stopping();
-        tokio::spawn(schedule::run(
-            schedules,
-            self.engine.clone(),
-            store.clone(),
-            self.clock.clone(),
-            stopping.clone(),
-        ));
-        tokio::spawn(prune(store, self.clock.clone(), stopping.clone()));
+        let (ai, moltflow) = has(config);
+        let checker = Checker {
+            catalog: self.catalog.clone(),
+            vars: config.vars.clone(),
+            refuses: Box::new(move |plan| lacks(plan, ai, moltflow)),
+        };
+        let files = Files::new(vec![config.workflows.clone()], &folder, checker);
+        // Its sources and findings have served their purpose.
+        drop(folder);
+        tokio::spawn(reload::watch(files, live.clone(), self.clock.clone(), stopping.clone()));
+        tokio::spawn(prune::run(store, self.clock.clone(), stopping.clone()));
         let router = router(Server {
             engine: self.engine.clone(),
             query: self.store.clone(),
             clock: self.clock.clone(),
-            plans,
-            folder,
+            live,
+            schedules,
             token: config.server.token.clone(),
             webhook_secret: config.webhook_secret.clone(),
         });
         let server = tokio::spawn(server::serve(listener, router, self.clock.clone(), Bounds::default(), stopping));
-        Ok(Serving { address, server })
+        Ok(Serving { address, server, firing })
     }
 
     /// Stops in order: no new events, steps at work and open requests may end for `grace_ms`, the rest is in the journal.
@@ -188,12 +225,14 @@ impl App {
             if let Some(serving) = serving {
                 // An error is a panic of the server, which is no longer of interest.
                 let _ = serving.server.await;
+                let _ = serving.firing.await;
             }
         };
         let stopped = futures::future::join(self.engine.stop(), closed);
         if let Either::Right(_) = select(std::pin::pin!(stopped), grace).await {
             tracing::warn!(grace_ms, "what was at work is cut off; its runs go on after the next start");
         }
+        self.store.close().await;
     }
 }
 
@@ -216,19 +255,8 @@ impl Listener {
 pub struct Serving {
     pub address: SocketAddr,
     server: JoinHandle<()>,
-}
-
-/// Forgets what has expired, now and then.
-async fn prune(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stopping: watch::Receiver<bool>) {
-    loop {
-        if let Err(error) = store.prune(clock.now()).await {
-            tracing::warn!(%error, "expired dedupe keys could not be removed");
-        }
-        tokio::select! {
-            () = clock.sleep_until(clock.now() + PRUNE_EVERY_MS) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-        }
-    }
+    /// The schedules, until their places are saved.
+    firing: JoinHandle<()>,
 }
 
 /// The clock of this machine.

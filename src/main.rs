@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use moltrun::cli::{Cli, Exit, out};
 
+/// A run's memory is taken on one thread and given back on another, over which the C library's allocator makes threads wait
+/// for each other (`docs/performance.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -42,6 +42,11 @@ impl RunId {
         Ok(Self(value))
     }
 
+    /// The id right after this one.
+    pub fn successor(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
     /// A number drawn from the id, for spreading without randomness (retry jitter).
     pub fn seed(self) -> u64 {
         (self.0 ^ (self.0 >> 64)) as u64

@@ -17,20 +17,37 @@ pub struct TooLarge {
 
 /// The size of `value` as compact JSON text in bytes, without building the text.
 pub fn text_len(value: &Json) -> usize {
-    struct Counter(usize);
-    impl std::io::Write for Counter {
-        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-            self.0 += buf.len();
-            Ok(buf.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
+    let commas = |items: usize| items.saturating_sub(1);
+    match value {
+        Json::Null => 4,
+        Json::Bool(flag) => 5 - usize::from(*flag),
+        Json::Number(number) => number_len(number),
+        Json::String(text) => string_len(text),
+        Json::Array(items) => 2 + commas(items.len()) + items.iter().map(text_len).sum::<usize>(),
+        Json::Object(map) => {
+            let entries = map.iter().map(|(key, value)| string_len(key) + 1 + text_len(value));
+            2 + commas(map.len()) + entries.sum::<usize>()
         }
     }
-    let mut counter = Counter(0);
-    // A `Value` has string keys and finite numbers, and the counter never fails, so neither can this.
-    let _ = serde_json::to_writer(&mut counter, value);
-    counter.0
+}
+
+fn number_len(number: &serde_json::Number) -> usize {
+    let digits = |magnitude: u64| magnitude.checked_ilog10().map_or(1, |log| log as usize + 1);
+    match (number.as_u64(), number.as_i64()) {
+        (Some(natural), _) => digits(natural),
+        (None, Some(negative)) => 1 + digits(negative.unsigned_abs()),
+        (None, None) => number.to_string().len(),
+    }
+}
+
+fn string_len(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 1,
+        // As `\u001f`.
+        0..=0x1f => 5,
+        _ => 0,
+    };
+    2 + text.len() + text.bytes().map(escaped).sum::<usize>()
 }
 
 /// What a value is, for messages: `a list`.
@@ -61,8 +78,17 @@ mod tests {
 
     #[test]
     fn length_is_that_of_the_compact_text() {
-        for value in [json!(null), json!({"a": [1, 2.5, "ü\n"]}), json!("x".repeat(1000))] {
-            assert_eq!(text_len(&value), value.to_string().len());
+        let every: String = (0..0x180u32).filter_map(char::from_u32).collect();
+        for value in [
+            json!(null),
+            json!([true, false, [], {}, ""]),
+            json!({"a": [1, 2.5, "ü\n"], "\"\u{1}": {}}),
+            json!("x".repeat(1000)),
+            json!(every),
+            json!([0, 9, 10, 99, 100, -1, -9, -10, i64::MIN, i64::MAX, u64::MAX, 10_000_000_000_000_000_000u64]),
+            json!([0.0, -0.0, 1e300, -1.5e-9, 0.1, 123456789.0]),
+        ] {
+            assert_eq!(text_len(&value), value.to_string().len(), "{value}");
         }
     }
 

@@ -15,7 +15,7 @@ pub const YAML_TEXT: usize = 4 * SOURCE_FILE;
 /// Diagnostics of one file. Nobody reads more, and a file of nonsense could make one a line.
 pub const DIAGNOSTICS: usize = 200;
 
-/// Steps of one workflow. Arbitrary, far above what a person can review.
+/// Steps of one workflow, those of all its blocks together. Arbitrary, far above what a person can review.
 pub const WORKFLOW_STEPS: usize = 500;
 
 /// Instructions one expression may spend: about 20 ms of work.
@@ -61,8 +61,18 @@ pub const REQUEST_BODY_MS: u64 = 30_000;
 /// An answer of the far side (MoltFlow, a model, the web) that is read into memory.
 pub const HTTP_RESPONSE: usize = 4 * 1024 * 1024;
 
-/// A file read by `data.read`. What fits in a step's output is bounded by [`STEP_OUTPUT`] anyway.
-pub const DATA_FILE: usize = 16 * 1024 * 1024;
+/// A file read by `data.read`, row by row: [`FOR_EACH_ITEMS`] rows of 1 KiB.
+pub const DATA_FILE: u64 = 1024 * 1024 * 1024;
+
+/// One row of such a file, as it stands in it. What an open quote or a missing line end runs into.
+pub const DATA_ROW: usize = 256 * 1024;
+
+/// The title and the details of an approval: what a person takes in, journaled and listed as a whole.
+pub const APPROVAL_TITLE: usize = 1024;
+pub const APPROVAL_DETAILS: usize = 64 * 1024;
+
+/// One value of `state.*`, as JSON text: it is read and written as a whole, by one run after the other.
+pub const STATE_VALUE: usize = 64 * 1024;
 
 /// Runs that are being worked on at once. Each holds its state in memory; the rest waits as rows.
 pub const ACTIVE_RUNS: usize = 1024;
@@ -77,14 +87,17 @@ pub const WRITER_QUEUE: usize = 4096;
 /// Requests that share one commit. Larger batches gain nothing measurable and make the first one wait.
 pub const WRITER_BATCH: usize = 512;
 
-/// Items of one `for_each`. Its values live in the run's state while it runs.
-pub const FOR_EACH_ITEMS: usize = 100_000;
+/// Items of one `for_each`: a large customer base. Settled items leave only their counts in memory.
+pub const FOR_EACH_ITEMS: usize = 1_000_000;
 
 /// Items of one `for_each` that run at once.
 pub const FOR_EACH_CONCURRENCY: u32 = 256;
 
 /// Failures listed in a `for_each` output; the counts are always complete.
 pub const FOR_EACH_FAILURES: usize = 100;
+
+/// Runs with one `concurrency` key that a workflow may let go on at once: more than [`ACTIVE_RUNS`] never are.
+pub const CONCURRENCY_LIMIT: u32 = 1024;
 
 /// Attempts a `retry` may ask for. With doubling pauses, 100 attempts last longer than any message matters.
 pub const RETRY_ATTEMPTS: u32 = 100;
@@ -94,6 +107,13 @@ pub const DEDUPE_TTL_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Instants one schedule may make up for after an outage, newest kept.
 pub const CATCH_UP_INSTANTS: usize = 1000;
+
+/// Due instants that wait for the engine to accept them; later ones wait in the schedules themselves, where they take no
+/// memory of their own. Twice the most schedules that are meant to fall due at once.
+pub const SCHEDULE_READY: usize = 200_000;
+
+/// A schedule's jitter, in milliseconds: a day. It spreads load; what is meant to run at another time says so in its pattern.
+pub const SCHEDULE_JITTER_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Characters of one cron pattern. Longer than any that people write; lists of all minutes fit.
 pub const CRON_PATTERN: usize = 512;
@@ -173,6 +193,12 @@ pub const QUEUED_PIECE: usize = 4096;
 /// Items of one `for_each` that wait for a person. More of them are no longer single cases, so no further item starts.
 pub const FOR_EACH_HELD: usize = 100;
 
+/// Failed items of one `for_each` whose blocks are kept, so that a retry repeats nothing of them that succeeded, and the
+/// text of their outputs: a bad day of a large broadcast. What is beyond is done again whole, or, where that would repeat an
+/// effect, not at all.
+pub const FOR_EACH_KEPT: usize = 1_000;
+pub const FOR_EACH_KEPT_BYTES: usize = 4 * 1024 * 1024;
+
 /// One collected value of a `for_each`, as JSON text. Each is journaled.
 pub const COLLECTED_VALUE: usize = 16 * 1024;
 
@@ -185,6 +211,12 @@ pub const FAILURE_MESSAGE: usize = 2048;
 
 /// Rows of one page of `runs list`.
 pub const PAGE: u32 = 500;
+
+/// Runs of one page of what waits for a person: each is read whole.
+pub const ATTENTION_PAGE: u32 = 100;
+
+/// What a person says with a decision, in bytes: journaled, and shown in a line.
+pub const COMMENT: usize = 2048;
 
 /// Redirects of one request. Browsers allow 20; a healthy service needs one or two.
 pub const REDIRECTS: usize = 5;
@@ -218,3 +250,56 @@ pub const WORKFLOW_FILES: usize = 10_000;
 
 /// Folders within folders that are searched for workflow files: ends a loop of links.
 pub const FOLDER_DEPTH: usize = 16;
+
+/// Outside events a run remembers to have taken, the latest. A redelivery comes within minutes.
+pub const TAKEN_EVENTS: usize = 256;
+
+/// `for_each` steps within each other. Arbitrary, more than a person can follow.
+pub const FOR_EACH_DEPTH: usize = 4;
+
+/// A key of `once`, `state.*` or `concurrency`, in bytes. Ids, phone numbers and dates fit many times over.
+pub const KEY: usize = 512;
+
+/// Calls within calls. Arbitrary, more than a person can follow; ends a workflow that calls itself.
+pub const CALL_DEPTH: u32 = 16;
+
+/// Events of one page of a journal.
+pub const JOURNAL_PAGE: u32 = 5_000;
+
+/// How long a process owns its database without renewing that, in milliseconds: what a second one waits if it cannot tell
+/// whether the first is still there. Three renewals may fail before.
+pub const LEASE_MS: i64 = 15_000;
+
+/// How often the ownership is renewed, in milliseconds, and how often one who waits looks.
+pub const LEASE_RENEW_MS: i64 = 4_000;
+pub const LEASE_LOOK_MS: i64 = 500;
+
+/// Rows of the journal and of lists that one batch of pruning removes, each, and their bytes: a few milliseconds in which
+/// no run commits.
+pub const PRUNE_ROWS: u32 = 2_000;
+pub const PRUNE_BYTES: i64 = 8 * 1024 * 1024;
+
+/// Free pages of the database (4 KB each) that are kept for what comes: this many, or one in so many of all.
+pub const SPARE_PAGES: i64 = 256;
+pub const SPARE_PAGES_SHARE: i64 = 8;
+
+/// Pages that one batch of pruning gives back to the file system: each may move another one.
+pub const SHRINK_PAGES: i64 = 256;
+
+/// Of those, runs of one workflow, unless the configuration says otherwise: half, so that a flood of one workflow leaves
+/// the others room.
+pub const WORKERS_PER_WORKFLOW: usize = ACTIVE_RUNS / 2;
+
+/// Timers in memory that are read from the store at once; up to twice as many are kept. At 100,000 a minute a page lasts two
+/// seconds, many times what reading it takes, and the window is half a megabyte.
+pub const TIMER_WINDOW: usize = 4096;
+
+/// Runs that are due and not yet taken by the engine; the rest stays in the window. One for each worker.
+pub const DUE_RUNS: usize = ACTIVE_RUNS;
+
+/// A concurrency key, as text. A longer one is known by its digest: a key is kept in memory as long as one of its runs
+/// has not ended.
+pub const LANE_KEY: usize = 128;
+
+/// Runs a skipped one names as its reason. Nobody reads more.
+pub const LANE_NAMED: usize = 10;

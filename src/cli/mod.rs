@@ -1,15 +1,19 @@
 //! The command line: arguments, one file a command, exit codes. stdout is data, stderr is diagnostics.
 
+mod asks;
 mod client;
 mod demo;
 mod exit;
+mod foreground;
 mod graph;
 mod logging;
 pub mod out;
 mod progress;
 mod run;
 mod runs;
+mod runs_shown;
 mod sandbox;
+mod schedules;
 mod serve;
 mod setup;
 mod signals;
@@ -68,8 +72,10 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Draw a workflow's graph as text
     Graph(graph::GraphArgs),
-    /// Look at the daemon's runs
+    /// Look at the daemon's runs, and say what is to become of them
     Runs(runs::RunsArgs),
+    /// When the daemon's schedules fire next, and what they missed
+    Schedules(schedules::SchedulesArgs),
 }
 
 impl Cli {
@@ -85,6 +91,7 @@ impl Cli {
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Graph(args) => graph::run(&globals, args).await,
             Command::Runs(args) => runs::run(&globals, args).await,
+            Command::Schedules(args) => schedules::run(&globals, args).await,
         }
     }
 }

@@ -6,9 +6,12 @@ use tokio::sync::mpsc;
 
 use super::out;
 use crate::base::RunId;
-use crate::engine::event::{Event, RunStatus, SkipReason, Waiting};
+use crate::engine::event::{Event, ItemOutcome, RunStatus, SkipReason};
+use crate::engine::frame::Phase;
+use crate::engine::report::label;
 use crate::engine::run::Observer;
 use crate::engine::state::RunState;
+use crate::engine::waiting::Waiting;
 use crate::plan::Plan;
 
 /// What was committed of a run.
@@ -19,8 +22,41 @@ pub struct Committed {
     pub status: RunStatus,
     /// A line for each event worth one.
     pub lines: Vec<String>,
+    pub stands: Stands,
+    /// Another run called it.
+    pub is_called: bool,
+    /// It failed, and this workflow is to run for it.
+    pub follower: Option<Arc<str>>,
     /// Why the run cannot go on in this process.
     pub gave_up: Option<String>,
+}
+
+/// What has to happen for a run to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It goes on by itself.
+    Busy,
+    /// A person or an event, in every step at work but those that wait for the ends of these runs.
+    Parked(Vec<RunId>),
+    /// It has ended.
+    Ended,
+}
+
+impl Stands {
+    fn of(state: &RunState) -> Self {
+        if state.ended.is_some() {
+            return Self::Ended;
+        }
+        let (mut called, mut parked, mut busy) = (Vec::new(), false, state.ending.is_some());
+        state.visit(&mut |_, _, slot| match &slot.phase {
+            Phase::Held { .. } | Phase::Waiting { why: Waiting::Event { .. } | Waiting::Approval { .. }, .. } => {
+                parked = true
+            }
+            Phase::Waiting { why: Waiting::Call { child, .. }, .. } => called.push(*child),
+            _ => busy = true,
+        });
+        if busy || !parked && called.is_empty() { Self::Busy } else { Self::Parked(called) }
+    }
 }
 
 /// Sends what is committed to whoever shows it.
@@ -37,68 +73,95 @@ impl Observer for Progress {
     fn committed(&self, plan: &Plan, state: &RunState, events: &[Event]) {
         let lines = events.iter().filter_map(|event| line(plan, event)).collect();
         let (workflow, status) = (plan.name.clone(), state.status());
-        let committed = Committed { run: state.id, workflow, status, lines, gave_up: None };
+        let follower = plan.on_failure.clone().filter(|_| state.ended == Some(RunStatus::Failed));
+        let (stands, is_called) = (Stands::of(state), state.parent.is_some());
+        let committed =
+            Committed { run: state.id, workflow, status, lines, stands, is_called, follower, gave_up: None };
         // Nobody shows it any more: the command is ending.
         let _ = self.0.send(committed);
     }
 
     fn gave_up(&self, run: RunId, why: &str) {
         let (workflow, status) = (Arc::from(""), RunStatus::Running);
-        let _ = self.0.send(Committed { run, workflow, status, lines: Vec::new(), gave_up: Some(why.to_string()) });
+        let _ = self.0.send(Committed {
+            run,
+            workflow,
+            status,
+            lines: Vec::new(),
+            stands: Stands::Busy,
+            is_called: false,
+            follower: None,
+            gave_up: Some(why.to_string()),
+        });
     }
 }
 
 /// A step's end in one line; None for what is not worth one.
 fn line(plan: &Plan, event: &Event) -> Option<String> {
-    let name = |step: u32, item: Option<u32>| {
-        let id = &plan.steps[step as usize].id;
-        item.map_or_else(|| id.to_string(), |item| format!("{id}[{item}]"))
-    };
+    let name = |step: &u32, items: &[u32]| label(plan, *step, items);
     match event {
-        Event::StepSucceeded { step, item: None, port, output, .. }
-            if plan.steps[*step as usize].for_each.is_some() =>
-        {
+        Event::StepSucceeded { step, items, port, output, .. } if plan.steps[*step as usize].for_each.is_some() => {
             let counts =
                 ["succeeded", "failed", "skipped", "unknown"].map(|key| (key, output[key].as_u64().unwrap_or(0)));
             let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(key, count)| format!("{count} {key}"));
             let counts = counts.collect::<Vec<_>>().join(", ");
-            Some(row("✓", &name(*step, None), port, &format!("{} items: {counts}", output["total"])))
+            Some(row("✓", &name(step, items), port, &format!("{} items: {counts}", output["total"])))
         }
-        Event::StepSucceeded { step, item, port, took_us, .. } => {
-            Some(row("✓", &name(*step, *item), port, &took(*took_us)))
+        Event::StepSucceeded { step, items, port, took_us, .. } => {
+            Some(row("✓", &name(step, items), port, &took(*took_us)))
         }
-        Event::StepFailed { step, item, failure, took_us, .. } => Some(row(
+        Event::StepFailed { step, items, failure, took_us, .. } => Some(row(
             "✗",
-            &name(*step, *item),
+            &name(step, items),
             "error",
             &format!("{}  {}: {}", took(*took_us), failure.code, failure.message),
         )),
         Event::StepSkipped { reason: SkipReason::NotReached, .. } => None,
-        Event::StepSkipped { step, item, reason, .. } => {
+        Event::StepSkipped { step, items, reason, .. } => {
             let why = match reason {
                 SkipReason::NotReached | SkipReason::Condition => "`if` is false",
                 SkipReason::Unknown => "outcome unknown, let go",
                 SkipReason::Resolved => "let go by a person",
-                SkipReason::Stopped => "stopped after a failure",
+                SkipReason::Repeated => "its `once` key had its success already",
             };
-            Some(row("–", &name(*step, *item), "skipped", why))
+            Some(row("–", &name(step, items), "skipped", why))
         }
-        Event::StepWaiting { at, step, item, due, why } => {
-            let pause = crate::base::duration::human((due - at).max(0) as u64);
+        Event::StepWaiting { at, step, items, due, why } => {
+            let pause = due.map(|due| crate::base::duration::human((due - at).max(0) as u64));
+            let until = |what: &str| match &pause {
+                Some(pause) => format!("{what}, {pause} at most"),
+                None => what.to_string(),
+            };
             let why = match why {
                 Waiting::Retry { failure } | Waiting::Later { failure } => {
-                    format!("{pause}  {}: {}", failure.code, failure.message)
+                    format!("{}  {}: {}", pause.unwrap_or_default(), failure.code, failure.message)
                 }
-                Waiting::Sleep => pause,
+                Waiting::Sleep => pause.unwrap_or_default(),
+                Waiting::Event { on } => until(on.first().map_or("an event", |listen| &listen.event)),
+                Waiting::Approval { title, .. } => until(&format!("approval: {title}")),
+                Waiting::Call { workflow, child, .. } => format!("{workflow} {child}"),
             };
-            Some(row("…", &name(*step, *item), "waits", &why))
+            Some(row("…", &name(step, items), "waits", &why))
         }
-        Event::StepHeld { step, item, failure, .. } => {
-            Some(row("?", &name(*step, *item), "held", &format!("{}: {}", failure.code, failure.message)))
+        Event::StepHeld { step, items, failure, .. } => {
+            Some(row("?", &name(step, items), "held", &format!("{}: {}", failure.code, failure.message)))
         }
-        Event::RunCreated { .. } | Event::StepStarted { .. } | Event::ItemsStarted { .. } | Event::RunEnded { .. } => {
-            None
+        Event::ItemEnded { step, items, outcome: ItemOutcome::Failed, failure: Some(failure), .. } => {
+            Some(row("✗", &name(step, items), "error", &format!("{}: {}", failure.code, failure.message)))
         }
+        Event::ItemsStopped { step, items, left, .. } => {
+            Some(row("–", &name(step, items), "stopped", &format!("{left} items are not begun after a failure")))
+        }
+        Event::RunEnding { failure, .. } => {
+            Some(row("!", "run", "ends", &format!("{}: {}", failure.code, failure.message)))
+        }
+        Event::RunCreated { .. }
+        | Event::StepStarted { .. }
+        | Event::EventTaken { .. }
+        | Event::ItemsStarted { .. }
+        | Event::ItemEnded { .. }
+        | Event::RunRetried { .. }
+        | Event::RunEnded { .. } => None,
     }
 }
 

@@ -1,11 +1,14 @@
-//! `moltrun runs list|show|resolve`
+//! `moltrun runs list|show|resolve|approve|cancel|retry`
+
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::client::Client;
+use super::runs_shown::{print_list, print_run};
 use super::{Exit, Failed, Globals, out};
-use crate::base::{Json, Millis, RunId};
+use crate::base::RunId;
 use crate::engine::event::RunStatus;
 
 #[derive(Debug, Args)]
@@ -42,12 +45,42 @@ enum RunsCommand {
         id: RunId,
         #[arg(long)]
         step: String,
-        /// The item of a `for_each`, from 0
+        /// The item of a `for_each`, from 0; `4.2` for item 2 of a `for_each` within item 4 of another
         #[arg(long)]
-        item: Option<u32>,
+        item: Option<Items>,
         /// It happened; it did not, do it again; go on without it
         #[arg(value_enum)]
         outcome: Outcome,
+    },
+    /// Decide on an `approve` step
+    Approve {
+        id: RunId,
+        #[arg(long)]
+        step: String,
+        /// The item of a `for_each`, from 0; `4.2` for item 2 of a `for_each` within item 4 of another
+        #[arg(long)]
+        item: Option<Items>,
+        /// No instead of yes
+        #[arg(long)]
+        reject: bool,
+        /// Who decides
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+    },
+    /// Begin nothing more of a run, and end it
+    Cancel {
+        id: RunId,
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Have an ended run go on: what failed is done again, and what comes after it
+    Retry {
+        id: RunId,
+        /// From this step on, whatever became of it
+        #[arg(long, value_name = "STEP")]
+        from: Option<String>,
     },
 }
 
@@ -56,6 +89,23 @@ enum Outcome {
     Sent,
     NotSent,
     Skip,
+}
+
+/// The item of each `for_each` around a step, the outermost first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Items(Vec<u32>);
+
+impl FromStr for Items {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let items: Result<Vec<u32>, _> = text.split('.').map(str::parse).collect();
+        items.map(Self).map_err(|_| format!("`{text}` is no item; write its number, such as 4, or 4.2 within another"))
+    }
+}
+
+fn items(items: Option<Items>) -> Vec<u32> {
+    items.map(|Items(items)| items).unwrap_or_default()
 }
 
 fn status(text: &str) -> Result<RunStatus, String> {
@@ -94,62 +144,22 @@ pub async fn run(globals: &Globals, args: RunsArgs) -> Result<Exit, Failed> {
                 Outcome::NotSent => "not_sent",
                 Outcome::Skip => "skip",
             };
-            let body = json!({"step": step, "item": item, "outcome": outcome});
+            let body = json!({"step": step, "item": items(item), "outcome": outcome});
             client.post(&format!("/api/v1/runs/{id}/resolve"), &body).await?;
+        }
+        RunsCommand::Approve { id, step, item, reject, by, comment } => {
+            let decision = if reject { "reject" } else { "approve" };
+            let body = json!({"step": step, "item": items(item), "decision": decision, "by": by, "comment": comment});
+            client.post(&format!("/api/v1/runs/{id}/approve"), &body).await?;
+        }
+        RunsCommand::Cancel { id, reason } => {
+            client.post(&format!("/api/v1/runs/{id}/cancel"), &json!({"reason": reason})).await?;
+        }
+        RunsCommand::Retry { id, from } => {
+            client.post(&format!("/api/v1/runs/{id}/retry"), &json!({"from": from})).await?;
         }
     }
     Ok(Exit::Ok)
-}
-
-fn text(value: &Json) -> &str {
-    value.as_str().unwrap_or("–")
-}
-
-/// Always as wide, so that columns stay columns; out of jiff's range (no clock gives that) the bare number.
-fn time(value: &Json) -> String {
-    let shown = |at: Millis| {
-        jiff::Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |timestamp| format!("{timestamp:.3}"))
-    };
-    value.as_i64().map_or_else(|| "–".to_string(), shown)
-}
-
-/// A line that may hold what customers, models and plugins wrote.
-fn line(line: std::fmt::Arguments<'_>) {
-    out::line(out::shown(&line.to_string()));
-}
-
-fn print_list(page: &Json) {
-    line(format_args!("{:<26}  {:<10}  {:<24}  {:<8}  CREATED", "RUN", "STATUS", "WORKFLOW", "TRIGGER"));
-    for run in page["runs"].as_array().into_iter().flatten() {
-        let (id, status) = (text(&run["id"]), text(&run["status"]));
-        let (workflow, trigger) = (text(&run["workflow"]), text(&run["trigger"]));
-        line(format_args!("{id:<26}  {status:<10}  {workflow:<24}  {trigger:<8}  {}", time(&run["created_at"])));
-    }
-    if let Some(cursor) = page["next_cursor"].as_str() {
-        line(format_args!("more: --cursor {cursor}"));
-    }
-}
-
-fn print_run(run: &Json) {
-    line(format_args!("{} {} {}", text(&run["id"]), text(&run["workflow"]), text(&run["status"])));
-    let (created, trigger) = (time(&run["created_at"]), text(&run["trigger"]));
-    line(format_args!("created {created} by {trigger}, took {} ms", run["duration_ms"]));
-    line(format_args!("event {}", run["event"]));
-    for (id, step) in run["steps"].as_object().into_iter().flatten() {
-        let port = step["port"].as_str().map(|port| format!(" → {port}")).unwrap_or_default();
-        line(format_args!("  {id:<16} {}{port}", text(&step["status"])));
-        if let Some(message) = step["error"]["message"].as_str() {
-            line(format_args!("    {}: {message}", text(&step["error"]["code"])));
-        }
-        let held = step["items"]["held"].as_array().into_iter().flatten();
-        let held: Vec<_> = held.map(|item| format!("--item {item}")).collect();
-        if !held.is_empty() {
-            line(format_args!("    held: {}", held.join(", ")));
-        }
-        if !step["output"].is_null() {
-            line(format_args!("    {}", step["output"]));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -157,14 +167,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_as_wide_as_each_other() {
-        for (at, shown) in [
-            (json!(0), "1970-01-01T00:00:00.000Z"),
-            (json!(1_769_356_800_120_i64), "2026-01-25T16:00:00.120Z"),
-            (json!(i64::MAX), "9223372036854775807"),
-            (json!(null), "–"),
-        ] {
-            assert_eq!(time(&at), shown);
+    fn items_are_numbers_with_dots_between() {
+        assert_eq!("4".parse(), Ok(Items(vec![4])));
+        assert_eq!("4.0.12".parse(), Ok(Items(vec![4, 0, 12])));
+        for text in ["", "4.", "-1", "a", "1,2", "99999999999"] {
+            assert!(text.parse::<Items>().is_err(), "{text}");
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::app::{self, App, Listener};
 use crate::config::{Config, Need};
 use crate::lang::workflow::Trigger;
 use crate::plan::Plan;
+use crate::triggers::live::{Live, Served};
 
 pub async fn run(globals: &Globals) -> Result<Exit, Failed> {
     let setup = setup(globals, &[], Need::Everything).await?;
@@ -26,9 +27,11 @@ pub async fn run(globals: &Globals) -> Result<Exit, Failed> {
         tracing::warn!("{open}");
     }
     let listener = Listener::bind(config.server.listen).await?;
-    let app = App::start(&config, setup.steps, &config.database, setup.clock, Vec::new(), true).await?;
+    let live = Live::new(Served::of(&folder));
+    let workflows = Arc::new(live.clone());
+    let app = App::start(&config, setup.steps, &config.database, setup.clock, workflows, Vec::new(), true).await?;
     tracing::info!(workflows = folder.plans.len(), database = %config.database.display(), "moltrun is up");
-    let serving = match app.serve(&config, folder, listener).await {
+    let serving = match app.serve(&config, folder, live, listener).await {
         Ok(serving) => serving,
         Err(error) => {
             app.stop(None, config.engine.grace_ms).await;
@@ -36,11 +39,29 @@ pub async fn run(globals: &Globals) -> Result<Exit, Failed> {
         }
     };
     out::line(format_args!("listening on http://{}", serving.address));
-    signals.received().await;
-    tracing::info!("stopping: no new events, steps at work may end");
-    app.stop(Some(serving), config.engine.grace_ms).await;
-    Ok(Exit::Ok)
+    let mut lost = app.store.lost();
+    let lost = tokio::select! {
+        () = signals.received() => None,
+        Ok(reason) = lost.wait_for(Option::is_some) => reason.clone(),
+    };
+    if let Some(reason) = lost {
+        app.stop(Some(serving), LOST_GRACE_MS).await;
+        let message = format!("the database {} is lost: {reason}", config.database.display());
+        return Err(Failed::new(Exit::Failed, message));
+    }
+    tracing::info!(grace_ms = config.engine.grace_ms, "stopping: no new events, steps at work may end");
+    tokio::select! {
+        () = app.stop(Some(serving), config.engine.grace_ms) => Ok(Exit::Ok),
+        // Whoever asks twice does not want to wait. That is no worse than the end of the grace period.
+        () = signals.received() => {
+            tracing::warn!("asked again to stop: what was at work is cut off; its runs go on after the next start");
+            Ok(Exit::Interrupted)
+        }
+    }
 }
+
+/// Time for open requests to be answered after the database is lost, in milliseconds; nothing is journaled any more.
+const LOST_GRACE_MS: u64 = 1_000;
 
 /// What to say of webhooks that anybody may send.
 fn unsigned(plans: &[Arc<Plan>], config: &Config) -> Option<String> {

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 pub use self::environment::Environment;
 
-use crate::base::Secret;
 use crate::base::json::JsonMap;
+use crate::base::{Secret, limits};
 use crate::lang::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::lang::yaml;
 use crate::steps::ai_prompt::AiProviders;
@@ -50,8 +50,30 @@ pub struct Server {
 pub struct Engine {
     /// Runs that are worked on at once.
     pub workers: usize,
+    /// Of those, runs of one workflow.
+    pub workers_per_workflow: usize,
+    /// Runs that are accepted and neither ended nor parked, at most.
+    pub queue: usize,
+    /// How long an ended run is kept where its workflow does not say, in milliseconds; None: for ever.
+    pub retention_ms: Option<u64>,
     /// How long a stop waits for steps that are at work, in milliseconds.
     pub grace_ms: u64,
+}
+
+/// How long steps at work may go on after a stop: longer than most answers take, shorter than the 10 seconds after which
+/// container runtimes kill.
+const GRACE_MS: u64 = 8_000;
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            workers: limits::ACTIVE_RUNS,
+            workers_per_workflow: limits::WORKERS_PER_WORKFLOW,
+            queue: limits::QUEUED_RUNS,
+            retention_ms: None,
+            grace_ms: GRACE_MS,
+        }
+    }
 }
 
 /// What a command needs to be there.

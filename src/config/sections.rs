@@ -22,10 +22,6 @@ const MOLTFLOW_URL: &str = "https://apiv2.waiflow.app/api/v2";
 /// Local by default: nothing of a daemon is open to a network unless somebody says so.
 const LISTEN: &str = "127.0.0.1:8787";
 
-/// How long steps at work may go on after a stop: longer than most answers take, shorter than the 10 seconds after which
-/// container runtimes kill.
-const GRACE_MS: u64 = 8_000;
-
 pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>) -> Option<Config> {
     let mut fields = Fields::open(tree, "the configuration", found)?;
     let path = |key: &'static str, default: &str, fields: &mut Fields<'_>, found: &mut Diagnostics<'_>| {
@@ -210,19 +206,26 @@ fn net_section(node: &Node, net: &mut Policy, found: &mut Diagnostics<'_>) {
 }
 
 fn engine(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Engine {
-    let mut engine = Engine { workers: limits::ACTIVE_RUNS, grace_ms: GRACE_MS };
+    let mut engine = Engine::default();
     let Some(mut fields) = entry.and_then(|entry| Fields::open(&entry.value, "`engine`", found)) else { return engine };
     let workers = fields.optional("workers");
+    let of_one = fields.optional("workers_per_workflow");
+    let queue = fields.optional("queue");
+    let retention = fields.optional("retention");
     let grace = fields.optional("grace");
     fields.finish(found);
-    match workers.map(|entry| &entry.value) {
-        Some(Node { value: Value::String(word), .. }) if word == "auto" => {}
-        Some(node) => {
-            let workers = reader::integer(node, 1, limits::ACTIVE_RUNS as u64, found);
-            engine.workers = workers.map_or(engine.workers, |workers| workers as usize);
-        }
-        None => {}
+    let mut count = |entry: Option<&Entry>, max: usize| match entry.map(|entry| &entry.value) {
+        Some(Node { value: Value::String(word), .. }) if word == "auto" => None,
+        Some(node) => reader::integer(node, 1, max as u64, found).map(|count| count as usize),
+        None => None,
+    };
+    if let Some(workers) = count(workers, limits::ACTIVE_RUNS) {
+        engine.workers = workers;
+        engine.workers_per_workflow = workers.div_ceil(2);
     }
+    engine.workers_per_workflow = count(of_one, limits::ACTIVE_RUNS).unwrap_or(engine.workers_per_workflow);
+    engine.queue = count(queue, limits::QUEUED_RUNS).unwrap_or(engine.queue);
+    engine.retention_ms = retention.and_then(|entry| reader::positive_ms(&entry.value, "a retention", found));
     if let Some(ms) = grace.and_then(|entry| reader::duration_ms(&entry.value, found)) {
         engine.grace_ms = ms;
     }

@@ -78,6 +78,21 @@ fn a_value_of_the_environment_is_taken_as_it_is() {
 }
 
 #[test]
+fn the_engine_is_bounded_as_it_is_told() {
+    let engine = |text: &str| load(text, &[], Need::Everything).unwrap().engine;
+    let usual = engine("");
+    assert_eq!((usual.workers, usual.workers_per_workflow, usual.queue), (1024, 512, 20_000));
+    assert_eq!(usual.retention_ms, None);
+    let given = engine("engine: { workers: 7, queue: 5, retention: 30d }\n");
+    assert_eq!((given.workers, given.workers_per_workflow, given.queue), (7, 4, 5));
+    assert_eq!(given.retention_ms, Some(30 * 86_400_000));
+    assert_eq!(engine("engine: { workers: auto, workers_per_workflow: 1024 }\n").workers_per_workflow, 1024);
+    for wrong in ["workers: 0", "workers_per_workflow: 1025", "queue: 20001", "retention: 0s", "retention: long"] {
+        assert!(load(&format!("engine: {{ {wrong} }}\n"), &[], Need::Everything).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_value_of_the_environment_is_a_number_or_a_list_where_one_is_wanted() {
     let variables = [
         ("MOLTRUN_ENGINE__WORKERS", "7"),

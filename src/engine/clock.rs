@@ -31,6 +31,10 @@ impl Clock for SystemClock {
         })
     }
 
+    fn pause(&self, ms: u64) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
+    }
+
     fn random(&self) -> u128 {
         use std::hash::{BuildHasher, RandomState};
         // `RandomState` is keyed by the operating system once a thread and differs at every call; ids need

@@ -1,74 +1,181 @@
 //! The journal's entries. A run is the fold of its events (invariant 1).
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::ports::{Failure, Port};
-use crate::base::{Json, Millis};
+use super::waiting::Waiting;
+use crate::base::{Json, Millis, RunId};
 
-/// One entry. `step` is the step's place in the plan; `item` the item of its `for_each`, from 0.
+/// A step of a run: its number in the plan, and the item it is about in each `for_each` around it, the outermost first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    pub step: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<u32>,
+}
+
+impl Place {
+    /// A step that no `for_each` is around.
+    pub fn root(step: u32) -> Self {
+        Self { step, items: Vec::new() }
+    }
+
+    /// The step of the block that `for_each` step `self` runs for its item.
+    pub fn inside(&self, item: u32, step: u32) -> Self {
+        let mut items = Vec::with_capacity(self.items.len() + 1);
+        items.extend_from_slice(&self.items);
+        items.push(item);
+        Self { step, items }
+    }
+}
+
+/// `3`, or `7[41.0]`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.step)?;
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<_> = self.items.iter().map(u32::to_string).collect();
+        write!(f, "[{}]", items.join("."))
+    }
+}
+
+/// The run and the step that called a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub run: RunId,
+    pub place: Place,
+    /// Calls within calls, from 1.
+    pub depth: u32,
+}
+
+/// One entry. `step` and `items` are a [`Place`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "snake_case")]
 pub enum Event {
     /// Always the first.
-    RunCreated { at: Millis, event: Arc<Json>, inputs: Arc<Json> },
-    /// The step begins an attempt. For an at-most-once step this is its intention: committed before it acts.
+    RunCreated {
+        at: Millis,
+        event: Arc<Json>,
+        inputs: Arc<Json>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
+    },
+    /// The step begins an attempt. For an at-most-once step this is its intention: committed before it acts. The first one
+    /// inside a block begins the item.
     StepStarted {
         at: Millis,
         step: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        item: Option<u32>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
         attempt: u32,
     },
     StepSucceeded {
         at: Millis,
         step: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        item: Option<u32>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
         port: Port,
         output: Arc<Json>,
+        /// The output is a list of this many rows, too long for memory; the rows are beside the journal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rows: Option<u32>,
         /// Time of the attempt, in microseconds.
         took_us: u64,
     },
     StepFailed {
         at: Millis,
         step: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        item: Option<u32>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
         failure: Failure,
         /// Time of the last attempt, in microseconds.
         took_us: u64,
     },
-    /// Neither ran nor failed: an edge was not taken, `if` was false, or an unknown outcome is let go.
+    /// Neither ran nor failed.
     StepSkipped {
         at: Millis,
         step: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        item: Option<u32>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
         reason: SkipReason,
     },
-    /// The step waits until `due`: for its next attempt, or because it is a pause itself.
+    /// The step waits: for its next attempt, or because it is a wait itself.
     StepWaiting {
         at: Millis,
         step: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
+        /// Until then at most; None: for as long as it takes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        item: Option<u32>,
-        due: Millis,
+        due: Option<Millis>,
         why: Waiting,
     },
     /// The outcome is unknown and a person decides.
     StepHeld {
         at: Millis,
         step: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        item: Option<u32>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
         failure: Failure,
     },
-    /// The step's `for_each` has this many items.
-    ItemsStarted { at: Millis, step: u32, total: u32 },
-    /// Nothing will happen any more; the status is a final one.
-    RunEnded { at: Millis, status: RunStatus },
+    /// An event from outside ended the wait of the step, which is told next; `key` names it.
+    EventTaken {
+        at: Millis,
+        step: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
+        key: String,
+    },
+    /// The `for_each` has this many items.
+    ItemsStarted {
+        at: Millis,
+        step: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
+        total: u32,
+    },
+    /// Every step of the item's block is settled. `items` ends with the item; `step` is the `for_each`.
+    ItemEnded {
+        at: Millis,
+        step: u32,
+        items: Vec<u32>,
+        outcome: ItemOutcome,
+        /// What `collect` gave.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        collected: Option<Arc<Json>>,
+        /// Why it failed, where no step says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// The `for_each` starts no further item, because one failed; `left` were not started.
+    ItemsStopped {
+        at: Millis,
+        step: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
+        left: u32,
+    },
+    /// Nothing new starts; what must not be cut off may end. Then the run ends with this status.
+    RunEnding { at: Millis, status: RunStatus, failure: Failure },
+    /// Nothing will happen any more, unless a person retries; the status is a final one.
+    RunEnded {
+        at: Millis,
+        status: RunStatus,
+        /// What a caller gets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Arc<Json>>,
+        /// Why the run as a whole ended so, where no step says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// A person has the run go on after its end: these steps of the root block are done again. In a `for_each` only the items
+    /// that did not succeed are.
+    RunRetried { at: Millis, steps: Vec<u32> },
 }
 
 impl Event {
@@ -82,8 +189,13 @@ impl Event {
             | Event::StepSkipped { at, .. }
             | Event::StepWaiting { at, .. }
             | Event::StepHeld { at, .. }
+            | Event::EventTaken { at, .. }
             | Event::ItemsStarted { at, .. }
-            | Event::RunEnded { at, .. } => *at,
+            | Event::ItemEnded { at, .. }
+            | Event::ItemsStopped { at, .. }
+            | Event::RunEnding { at, .. }
+            | Event::RunEnded { at, .. }
+            | Event::RunRetried { at, .. } => *at,
         }
     }
 }
@@ -99,30 +211,32 @@ pub enum SkipReason {
     Unknown,
     /// A person said so.
     Resolved,
-    /// The `for_each` stopped at an earlier item's failure.
-    Stopped,
+    /// Its `once` key had its success already.
+    Repeated,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "for")]
-pub enum Waiting {
-    /// The next attempt after a transient failure.
-    Retry { failure: Failure },
-    /// The far side named the time; the same attempt again.
-    Later { failure: Failure },
-    /// A `wait` step.
-    Sleep,
+/// How one item of a `for_each` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemOutcome {
+    Succeeded,
+    /// A step failed and none handles it.
+    Failed,
+    /// No step did anything.
+    Skipped,
+    /// A step was let go with an unknown outcome.
+    Unknown,
 }
 
 /// Where a run stands. Who moves it out:
 ///
 /// | status | left by |
 /// |---|---|
-/// | `queued` | the scheduler, when a worker is free |
+/// | `queued` | the scheduler, when a worker is free and its concurrency key has room |
 /// | `running` | its own steps |
-/// | `waiting` | the timer of its earliest due step |
+/// | `waiting` | the timer of its earliest due step, an event, an approval, or a called run's end |
 /// | `attention` | a person, who resolves the held step |
-/// | `succeeded` `failed` `cancelled` | nobody: the end |
+/// | `succeeded` `failed` `cancelled` | a person who retries it; else nobody: the end |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
@@ -155,7 +269,7 @@ impl RunStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Nothing will happen any more.
+    /// Nothing will happen any more by itself.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }

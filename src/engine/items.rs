@@ -1,30 +1,46 @@
 //! The items of one `for_each`: which are at work, and the counts of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::event::SkipReason;
+use super::event::ItemOutcome;
+use super::frame::{Frame, Slot, StepState, acts};
 use super::ports::Failure;
-use super::state::{Phase, Slot};
 use crate::base::json::text_len;
-use crate::base::{Json, Millis, limits};
+use crate::base::{Json, limits};
+use crate::plan::Plan;
 
-/// Progress of a `for_each`. Settled items leave only their counts, their collected values and the first failures.
-#[derive(Clone, Debug, PartialEq)]
+/// Progress of a `for_each`. Settled items leave only their counts, their collected values, the first failures and the
+/// numbers of those that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Items {
-    /// The logical `now()` of `in:`.
-    pub started_at: Millis,
+    /// The attempt that evaluated `in:`; its time is the logical `now()` of it.
+    pub began: Slot,
     pub total: u32,
     /// The next item to start.
     pub next: u32,
-    pub active: BTreeMap<u32, Slot>,
+    /// Items that a retry starts again, before `next`.
+    pub redo: BTreeSet<u32>,
+    /// Items that a retry goes on with, before `next`: what succeeded of their blocks is not done again.
+    pub again: BTreeMap<u32, Frame>,
+    pub active: BTreeMap<u32, Frame>,
     pub succeeded: u32,
-    pub failed: u32,
+    /// The numbers of those that failed.
+    pub failed: BTreeSet<u32>,
+    /// The blocks of those of them of which something was done.
+    kept: BTreeMap<u32, Frame>,
+    kept_bytes: usize,
+    /// Those of them of which something was done that must not be repeated, and whose blocks were too many to keep.
+    spent: BTreeSet<u32>,
     pub skipped: u32,
     /// Skipped because their outcome is unknown.
     pub unknown: u32,
+    /// Items that were not started because one failed; part of `skipped`.
+    pub stopped: u32,
     /// The first failures, with their item.
     pub failures: Vec<(u32, Failure)>,
     collected: BTreeMap<u32, Arc<Json>>,
@@ -33,16 +49,22 @@ pub struct Items {
 }
 
 impl Items {
-    pub fn new(started_at: Millis, total: u32) -> Self {
+    pub fn new(began: Slot, total: u32) -> Self {
         Self {
-            started_at,
+            began,
             total,
             next: 0,
+            redo: BTreeSet::new(),
+            again: BTreeMap::new(),
             active: BTreeMap::new(),
             succeeded: 0,
-            failed: 0,
+            failed: BTreeSet::new(),
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            spent: BTreeSet::new(),
             skipped: 0,
             unknown: 0,
+            stopped: 0,
             failures: Vec::new(),
             collected: BTreeMap::new(),
             collected_bytes: 0,
@@ -52,17 +74,28 @@ impl Items {
 
     /// Nothing is at work and nothing will start.
     pub fn is_drained(&self) -> bool {
-        self.next == self.total && self.active.is_empty()
+        self.next_item().is_none() && self.active.is_empty()
     }
 
-    /// Items that take up the `concurrency`: held ones wait for a person and let others go on.
-    pub fn at_work(&self) -> usize {
-        self.active.values().filter(|slot| !matches!(slot.phase, Phase::Held { .. })).count()
+    /// The item to start next.
+    pub fn next_item(&self) -> Option<u32> {
+        let redo = [self.redo.first(), self.again.keys().next()].into_iter().flatten().min();
+        redo.copied().or((self.next < self.total).then_some(self.next))
     }
 
-    /// Items that wait for a person.
+    /// Items that have not begun.
+    pub fn left(&self) -> u32 {
+        self.redo.len() as u32 + self.again.len() as u32 + (self.total - self.next)
+    }
+
+    /// The block of an item that is at work, or that a retry will go on with.
+    pub fn frame(&self, item: u32) -> Option<&Frame> {
+        self.active.get(&item).or_else(|| self.again.get(&item))
+    }
+
+    /// Items that wait for a person. They do not take up the `concurrency`: the others go on.
     pub fn held(&self) -> usize {
-        self.active.len() - self.at_work()
+        self.active.values().filter(|frame| frame.is_held()).count()
     }
 
     /// What `steps.<id>` is when all are settled.
@@ -70,7 +103,7 @@ impl Items {
         json!({
             "total": self.total,
             "succeeded": self.succeeded,
-            "failed": self.failed,
+            "failed": self.failed.len(),
             "skipped": self.skipped,
             "unknown": self.unknown,
             "failures": self.failures.iter()
@@ -81,60 +114,129 @@ impl Items {
         })
     }
 
-    pub(super) fn start(&mut self, item: u32, started: Slot) -> Result<(), &'static str> {
-        if let Some(slot) = self.active.get_mut(&item) {
-            return slot.restart(started);
-        }
-        if item != self.next || item >= self.total {
+    /// The block of an item that begins.
+    pub(super) fn begin(&mut self, item: u32, block: Frame) -> Result<&mut Frame, &'static str> {
+        if self.next_item() != Some(item) {
             return Err("a start of an item out of order");
         }
-        self.next += 1;
-        self.active.insert(item, started);
+        let block = match self.again.remove(&item) {
+            Some(kept) => kept,
+            None => {
+                if !self.redo.remove(&item) {
+                    self.next += 1;
+                }
+                block
+            }
+        };
+        Ok(self.active.entry(item).or_insert(block))
+    }
+
+    /// `failure` is that of the item's steps, `collecting` that of its `collect`.
+    pub(super) fn end(
+        &mut self,
+        plan: &Plan,
+        item: u32,
+        outcome: ItemOutcome,
+        failure: Option<Failure>,
+        collecting: Option<Failure>,
+        collected: Option<Arc<Json>>,
+    ) -> Result<(), &'static str> {
+        let Entry::Occupied(frame) = self.active.entry(item) else {
+            return Err("an end of an item that is not active");
+        };
+        if frame.get().open > 0 {
+            return Err("an end of an item with steps that are not settled");
+        }
+        let frame = frame.remove();
+        match outcome {
+            ItemOutcome::Succeeded => self.succeeded += 1,
+            ItemOutcome::Skipped => self.skipped += 1,
+            ItemOutcome::Unknown => self.unknown += 1,
+            ItemOutcome::Failed => {
+                self.failed.insert(item);
+                self.keep(plan, item, frame, collecting.is_some());
+                let failure = collecting.or(failure);
+                if let Some(failure) = failure.filter(|_| self.failures.len() < limits::FOR_EACH_FAILURES) {
+                    self.failures.push((item, failure));
+                }
+            }
+        }
+        if let Some(collected) = collected {
+            self.collect(item, collected);
+        }
         Ok(())
     }
 
-    pub(super) fn succeeded(&mut self, item: u32, collected: Arc<Json>) -> Result<(), &'static str> {
-        self.end(item)?;
-        self.succeeded += 1;
-        if collected.is_null() {
-            return Ok(());
+    /// Keeps the block of a failed item for a retry, if something was done of it.
+    fn keep(&mut self, plan: &Plan, item: u32, frame: Frame, collecting: bool) {
+        if !collecting && !frame.steps.iter().any(StepState::stays) && !frame.has_items() {
+            return;
         }
+        let bytes = self.kept_bytes + frame.bytes();
+        if self.kept.len() < limits::FOR_EACH_KEPT && bytes <= limits::FOR_EACH_KEPT_BYTES {
+            self.kept_bytes = bytes;
+            self.kept.insert(item, frame);
+        } else if frame.has_acted(plan) {
+            self.spent.insert(item);
+        }
+    }
+
+    fn collect(&mut self, item: u32, collected: Arc<Json>) {
         // Half of the output's bound, so that the failures always fit beside it.
         let bytes = self.collected_bytes + text_len(&collected) + 1;
         if bytes > limits::STEP_OUTPUT / 2 {
             self.truncated = true;
-            return Ok(());
+            return;
         }
         self.collected_bytes = bytes;
         self.collected.insert(item, collected);
+    }
+
+    /// Nothing further starts.
+    pub(super) fn stop(&mut self, left: u32) -> Result<(), &'static str> {
+        if self.left() != left {
+            return Err("a stop that miscounts the items left");
+        }
+        // An item of a retry that is not begun stays what it was.
+        self.failed.append(&mut self.redo);
+        self.failed.extend(self.again.keys());
+        self.kept.append(&mut self.again);
+        self.stopped += self.total - self.next;
+        self.skipped += self.total - self.next;
+        self.next = self.total;
         Ok(())
     }
 
-    pub(super) fn failed(&mut self, item: u32, failure: Failure) -> Result<(), &'static str> {
-        self.end(item)?;
-        self.failed += 1;
-        if self.failures.len() < limits::FOR_EACH_FAILURES {
-            self.failures.push((item, failure));
+    /// After the end: the items that failed or were not started are to be done again, but what succeeded of them.
+    pub(super) fn reopen(&mut self, plan: &Plan) {
+        self.redo = std::mem::replace(&mut self.failed, self.spent.clone());
+        self.redo.retain(|item| !self.spent.contains(item) && !self.kept.contains_key(item));
+        self.kept_bytes = 0;
+        for (item, mut frame) in std::mem::take(&mut self.kept) {
+            frame.reopen(plan);
+            // One of which only the `collect` is left, here or within, is at work with it at once.
+            let at_work = if frame.collects() { &mut self.active } else { &mut self.again };
+            at_work.insert(item, frame);
         }
-        Ok(())
+        self.failures.retain(|(item, _)| self.spent.contains(item));
+        self.next -= self.stopped;
+        self.skipped -= self.stopped;
+        self.stopped = 0;
     }
 
-    pub(super) fn skipped(&mut self, item: u32, reason: SkipReason) -> Result<(), &'static str> {
-        if reason == SkipReason::Stopped && item == self.next {
-            // One event for all that will not start any more.
-            self.skipped += self.total - self.next;
-            self.next = self.total;
-            return Ok(());
-        }
-        self.end(item)?;
-        match reason {
-            SkipReason::Unknown => self.unknown += 1,
-            _ => self.skipped += 1,
-        }
-        Ok(())
+    /// After an end that came before that of the items: what was at work begins anew.
+    pub(super) fn go_on(&mut self, plan: &Plan) {
+        self.active.values_mut().for_each(|frame| frame.go_on(plan));
     }
 
-    fn end(&mut self, item: u32) -> Result<(), &'static str> {
-        self.active.remove(&item).map(|_| ()).ok_or("an end of an item that is not active")
+    /// Something of the blocks was done that must not be repeated; `block` is their number.
+    pub(super) fn has_acted(&self, plan: &Plan, block: usize) -> bool {
+        let some = self.succeeded > 0 || self.unknown > 0 || !self.kept.is_empty() || !self.spent.is_empty();
+        some && acts(plan, block)
+    }
+
+    /// As JSON text, about: the outputs that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.collected_bytes + self.kept_bytes
     }
 }

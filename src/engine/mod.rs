@@ -4,11 +4,14 @@ mod backoff;
 pub mod clock;
 pub mod decide;
 pub mod event;
+pub mod fixed;
+pub mod frame;
 pub mod items;
 pub mod ports;
 pub mod report;
 pub mod run;
 pub mod state;
+pub mod waiting;
 
 #[cfg(test)]
 mod tests;

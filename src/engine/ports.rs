@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, RunStatus};
+pub use super::run::keys::{Held, Keys};
 use crate::base::{Json, Millis, RunId, limits};
 use crate::lang::Workflow;
 use crate::lang::catalog::StepSpec;
+use crate::plan::Plan;
 
 /// One kind of step, built-in or plugin; the engine cannot tell them apart (invariant 6).
 pub trait Step: Send + Sync {
@@ -25,8 +28,8 @@ pub struct StepCall {
     pub run: RunId,
     pub workflow: Arc<Workflow>,
     pub step: Arc<str>,
-    /// The item of a `for_each`, from 0.
-    pub item: Option<u32>,
+    /// The item of each `for_each` around the step, the outermost first, from 0.
+    pub items: Vec<u32>,
     /// From 1.
     pub attempt: u32,
     /// The run's logical time: when this step began, as journaled.
@@ -35,25 +38,51 @@ pub struct StepCall {
     pub timeout_ms: u64,
     /// `with:`, rendered; an object.
     pub input: Json,
+    /// Values across runs.
+    pub keys: Keys,
 }
 
 impl StepCall {
     /// Equal for all attempts of a step (and item) in a run.
     pub fn idempotency_key(&self) -> String {
-        match self.item {
-            Some(item) => format!("{}.{}.{item}", self.run, self.step),
-            None => format!("{}.{}", self.run, self.step),
-        }
+        let items: String = self.items.iter().map(|item| format!(".{item}")).collect();
+        format!("{}.{}{items}", self.run, self.step)
     }
 }
 
 /// How an attempt ended well.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Outcome {
     /// Done, on `port`.
     Done { port: Port, output: Json },
-    /// Nothing to do before `until`; then the step is done on `ok` with `null`. The run is parked meanwhile.
-    SleepUntil(Millis),
+    /// Done, on `ok`, and `write` is committed with it. `held` keeps the key from others until then.
+    Written { output: Json, write: Write, held: Held },
+    /// Done, on `ok`, with a list that may be too long for memory.
+    Rows(Rows),
+    /// Nothing to do before something happens. The run is parked meanwhile.
+    Waits(Wait),
+}
+
+/// The rows of a list, as they are read. An error ends it.
+pub struct Rows(pub BoxStream<'static, Result<Json, StepError>>);
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rows")
+    }
+}
+
+/// What a step waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wait {
+    /// Then it is done on `ok` with `null`.
+    Until(Millis),
+    /// An event by this name, for which the step's `when` holds: `ok` with the event, or `timeout` with `null`.
+    Event { event: String, due: Option<Millis> },
+    /// A person: `ok` or `rejected` with `{by, comment}`, or `timeout` with `null`.
+    Approval { title: String, details: Json, due: Option<Millis> },
+    /// The end of a run of this workflow, which is started: `ok` with its output, or its failure.
+    Call { workflow: String, inputs: Json },
 }
 
 /// The name of an exit.
@@ -104,11 +133,21 @@ pub enum StepError {
     Unknown(Failure),
 }
 
+/// The workflows of today, by name: those that a run may call.
+pub trait Workflows: Send + Sync + 'static {
+    fn plan(&self, name: &str) -> Option<Arc<Plan>>;
+}
+
 /// Time, pauses and randomness; the only door to them (`clock.rs` has the real one).
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Millis;
     /// Ends at or after `at`.
     fn sleep_until(&self, at: Millis) -> BoxFuture<'static, ()>;
+    /// Ends after `ms` milliseconds, whatever becomes of the time of day meanwhile: [`Self::sleep_until`] would sleep on for
+    /// two hours when the clock is set back by two.
+    fn pause(&self, ms: u64) -> BoxFuture<'static, ()> {
+        self.sleep_until(self.now().saturating_add_unsigned(ms))
+    }
     fn random(&self) -> u128;
 }
 
@@ -135,11 +174,15 @@ pub struct NewRun {
     pub workflow: Arc<str>,
     /// The plan's digest; the plan was saved before.
     pub plan: Arc<str>,
-    /// `message`, `schedule`, `manual`.
+    /// `message`, `schedule`, `manual`, `call`, `failure`.
     pub trigger: &'static str,
     pub created_at: Millis,
     /// At most one run is ever created with a key (until it expires).
     pub dedupe: Option<Dedupe>,
+    /// The runs of one lane are bounded by their workflow's `concurrency`.
+    pub lane: Option<Arc<str>>,
+    /// The run that called this one.
+    pub parent: Option<RunId>,
     /// The first event of the journal.
     pub first: Event,
 }
@@ -169,7 +212,82 @@ pub struct Commit {
     pub status: RunStatus,
     /// When the run wants to be woken; None while it is worked on or has ended.
     pub wake_at: Option<Millis>,
+    /// Some exactly with a final status.
     pub finished_at: Option<Millis>,
+    /// With the end: when the run may be forgotten.
+    pub expires_at: Option<Millis>,
+    /// Values that change with these events.
+    pub writes: Vec<Write>,
+    /// Some: what the run listens for from now on, in place of what it listened for.
+    pub listens: Option<Vec<Listen>>,
+    /// The state after these events. It replaces an older one; it is only speed and may be thrown away at any time.
+    pub snapshot: Option<Json>,
+}
+
+/// One value to be stored or forgotten.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    pub space: Space,
+    pub key: String,
+    /// None: forgotten.
+    pub value: Option<Json>,
+    /// None: never forgotten by itself.
+    pub expires_at: Option<Millis>,
+}
+
+/// Whose keys they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Space {
+    /// Of `state.*` steps.
+    State,
+    /// Of `once:`.
+    Once,
+}
+
+impl Space {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Once => "once",
+        }
+    }
+}
+
+/// Something a run waits for: an event by name, in which the value at `path` is `value`; with an empty path any such event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listen {
+    pub event: String,
+    /// Dotted, from the event's root: `data.from`.
+    pub path: String,
+    /// As JSON text.
+    pub value: String,
+}
+
+impl Listen {
+    /// What a run listens for when it needs a person: by this such runs are found. No event has this name.
+    pub fn attention() -> Self {
+        Self { event: "(attention)".to_string(), path: String::new(), value: String::new() }
+    }
+}
+
+/// A run as it is taken up again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    pub row: RunRow,
+    /// A state and the number of events it is the fold of.
+    pub snapshot: Option<(u64, Json)>,
+    /// The events after the snapshot; without one, all.
+    pub events: Vec<Event>,
+}
+
+/// What one batch of pruning forgot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub runs: u64,
+    /// Dedupe keys and values.
+    pub others: u64,
+    /// There is more to forget now.
+    pub more: bool,
 }
 
 /// The row of a run.
@@ -188,6 +306,10 @@ pub struct RunRow {
     pub version: u64,
     #[serde(skip)]
     pub wake_at: Option<Millis>,
+    #[serde(skip)]
+    pub lane: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
 }
 
 /// Durable intentions. Each verb is one transaction, atomic per run; many share one physical commit.
@@ -202,19 +324,69 @@ pub trait Store: Send + Sync + 'static {
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// A run with its whole journal.
-    fn load(&self, run: RunId) -> BoxFuture<'_, Result<(RunRow, Vec<Event>), StoreError>>;
+    /// A run with what is needed to go on with it.
+    fn load(&self, run: RunId) -> BoxFuture<'_, Result<Loaded, StoreError>>;
+
+    fn row(&self, run: RunId) -> BoxFuture<'_, Result<RunRow, StoreError>>;
+
+    /// Events of a run's journal from number `from` on, at most `limit`.
+    fn journal(&self, run: RunId, from: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Rows of runs that have not ended, by id, after `after`: what recovery walks over.
     fn unfinished(&self, after: Option<RunId>, limit: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>>;
 
+    /// Runs that want to be woken at or before `until`, the earliest first, after `after`. An ended one among them still has
+    /// to tell its caller.
+    fn due(
+        &self,
+        until: Millis,
+        after: Option<(Millis, RunId)>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<(Millis, RunId)>, StoreError>>;
+
+    /// Runs that listen for exactly this, by id, after `after`.
+    fn listening(
+        &self,
+        listen: Listen,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
+    /// Every event and path that some run listens for.
+    fn listened(&self) -> BoxFuture<'_, Result<Vec<(String, String)>, StoreError>>;
+
+    /// The value of a key, unless it expired before `now`.
+    fn value<'a>(&'a self, space: Space, key: &'a str, now: Millis) -> BoxFuture<'a, Result<Option<Json>, StoreError>>;
+
+    /// Adds rows to a list of a run, from number `first` on. Doing it again changes nothing; rows that overlap older ones
+    /// are the same rows.
+    fn append_rows(
+        &self,
+        run: RunId,
+        list: String,
+        first: u32,
+        rows: Vec<Json>,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Rows of a list from number `from` on, at most `limit`.
+    fn rows<'a>(
+        &'a self,
+        run: RunId,
+        list: &'a str,
+        from: u32,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Json>, StoreError>>;
+
     /// The last instant a schedule was considered at, by name.
     fn cursors(&self) -> BoxFuture<'_, Result<BTreeMap<String, Millis>, StoreError>>;
 
-    fn set_cursor<'a>(&'a self, name: &'a str, at: Millis) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn set_cursors(&self, cursors: Vec<(String, Millis)>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Forgets dedupe keys that expired before `now`.
-    fn prune(&self, now: Millis) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Forgets one small batch of what expired before `now`: at most `limit` runs, dedupe keys and values each.
+    fn prune(&self, now: Millis, limit: u32) -> BoxFuture<'_, Result<Pruned, StoreError>>;
+
+    /// Is this process still the database's owner? A conflict if another one has taken it over.
+    fn renew(&self, now: Millis) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Which runs to list.
@@ -229,6 +401,9 @@ pub struct RunFilter {
 
 /// Reading for people: API, commands. Never on the engine's path.
 pub trait Query: Send + Sync + 'static {
+    /// Could something be written now? Says what the last commit met, without making one.
+    fn writable(&self) -> Result<(), StoreError>;
+
     /// Newest first.
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>>;
 }

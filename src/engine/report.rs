@@ -4,9 +4,12 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::event::{Event, RunStatus, SkipReason, Waiting};
+use super::event::{RunStatus, SkipReason};
+use super::frame::{Phase, Ran, StepState};
+use super::items::Items;
 use super::ports::Failure;
-use super::state::{IllegalEvent, Phase, RunState, StepState};
+use super::state::RunState;
+use super::waiting::Waiting;
 use crate::base::json::JsonMap;
 use crate::base::{Json, Millis, RunId};
 use crate::plan::Plan;
@@ -21,8 +24,13 @@ pub struct Report {
     pub inputs: Json,
     /// By id, in the order they are written.
     pub steps: JsonMap,
-    /// What a workflow hands to its caller; null, since workflows cannot be called.
+    /// What the workflow's `output` gave; else null.
     pub output: Json,
+    /// Why the run as a whole ended so, where no step says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub called_by: Option<RunId>,
 }
 
 /// One step of a report.
@@ -34,7 +42,7 @@ pub struct StepReport {
     /// Of a failed or held step, and of one that waits for its next attempt.
     pub error: Option<Failure>,
     pub attempts: u32,
-    /// When its first attempt began.
+    /// When its last attempt began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Millis>,
     /// Time of its last attempt, in microseconds.
@@ -43,6 +51,9 @@ pub struct StepReport {
     /// When a waiting step is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Millis>,
+    /// What a step that waits for neither time nor a retry waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Json>,
     /// Why it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<SkipReason>,
@@ -52,77 +63,96 @@ pub struct StepReport {
 }
 
 impl Report {
-    /// The report of a run with this journal.
-    pub fn of(plan: &Plan, run: RunId, journal: &[Event]) -> Result<Self, IllegalEvent> {
-        let state = RunState::fold(run, plan.steps.len(), journal)?;
-        let mut reports: Vec<_> = state.steps.iter().map(step_report).collect();
-        for event in journal {
-            match event {
-                Event::StepStarted { at, step, item: None, attempt } => {
-                    let report = &mut reports[*step as usize];
-                    report.attempts = *attempt;
-                    report.started_at.get_or_insert(*at);
-                }
-                Event::StepSucceeded { step, item: None, took_us, .. }
-                | Event::StepFailed { step, item: None, took_us, .. } => {
-                    reports[*step as usize].took_us = Some(*took_us);
-                }
-                _ => {}
-            }
-        }
-        let named = plan.steps.iter().zip(reports);
-        Ok(Self {
+    /// The report of a run in this state.
+    pub fn of(plan: &Plan, state: &RunState) -> Self {
+        let root = plan.blocks.first().map_or(0, |root| root.len);
+        let named = plan.steps[..root].iter().zip(0..).zip(&state.root.steps);
+        let steps =
+            named.map(|((planned, step), state)| (planned.id.to_string(), json!(step_report(plan, step, state))));
+        Self {
             status: state.status(),
             duration_ms: state.latest_at.saturating_sub(state.created_at).max(0) as u64,
             event: Json::clone(&state.event),
             inputs: Json::clone(&state.inputs),
-            steps: named.map(|(planned, report)| (planned.id.to_string(), json!(report))).collect(),
-            output: Json::Null,
-        })
+            steps: steps.collect(),
+            output: state.output.as_deref().cloned().unwrap_or(Json::Null),
+            failure: state.failure.clone(),
+            called_by: state.parent.as_ref().map(|parent| parent.run),
+        }
     }
 }
 
-fn step_report(state: &StepState) -> StepReport {
+/// What a step asks a person.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    pub step: String,
+    /// The item of each `for_each` around the step, the outermost first.
+    pub items: Vec<u32>,
+    /// When its attempt began.
+    pub since: Millis,
+    /// After that the step no longer asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Millis>,
+    #[serde(flatten)]
+    pub question: Question,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Question {
+    /// What became of it? `error` says why nobody knows.
+    Held { error: Failure },
+    /// Yes or no?
+    Approval { title: String, details: Json },
+}
+
+/// What a run asks people, in the order of its steps.
+pub fn asked(plan: &Plan, state: &RunState) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    state.visit(&mut |step, items, slot| {
+        let (due_at, question) = match &slot.phase {
+            Phase::Held { failure } => (None, Question::Held { error: failure.clone() }),
+            Phase::Waiting { due, why: Waiting::Approval { title, details } } => {
+                (*due, Question::Approval { title: title.clone(), details: details.clone() })
+            }
+            _ => return,
+        };
+        let step = plan.steps[step as usize].id.to_string();
+        asked.push(Asked { step, items: items.to_vec(), since: slot.started_at, due_at, question });
+    });
+    asked
+}
+
+/// `send`, or `send[41.0]` for the items around it.
+pub fn label(plan: &Plan, step: u32, items: &[u32]) -> String {
+    let id = &plan.steps[step as usize].id;
+    if items.is_empty() {
+        return id.to_string();
+    }
+    format!("{id}[{}]", items.iter().map(u32::to_string).collect::<Vec<_>>().join("."))
+}
+
+fn step_report(plan: &Plan, step: u32, state: &StepState) -> StepReport {
     let mut report = StepReport::default();
     match state {
         StepState::Pending => report.status = "pending",
-        StepState::Active(slot) => match &slot.phase {
-            Phase::Running => report.status = "running",
-            Phase::Waiting { due, why } => {
-                report.status = "waiting";
-                report.due_at = Some(*due);
-                report.error = match why {
-                    Waiting::Retry { failure } | Waiting::Later { failure } => Some(failure.clone()),
-                    Waiting::Sleep => None,
-                };
-            }
-            Phase::Held { failure } => {
-                report.status = "held";
-                report.error = Some(failure.clone());
-            }
-        },
-        StepState::Items(items) => {
-            let held = items.active.iter().filter_map(|(item, slot)| match &slot.phase {
-                Phase::Held { failure } => Some((*item, failure)),
-                Phase::Running | Phase::Waiting { .. } => None,
-            });
-            let held: Vec<_> = held.collect();
-            let at_work = items.active.len() > held.len() || items.next < items.total;
-            report.status = if at_work { "running" } else { "held" };
-            report.error = held.first().map(|(_, failure)| Failure::clone(failure));
-            let mut progress = items.output();
-            progress["held"] = json!(held.iter().map(|(item, _)| item).collect::<Vec<_>>());
-            report.items = Some(progress);
+        StepState::Active(slot) => {
+            report.attempts = slot.attempt;
+            report.started_at = Some(slot.started_at);
+            phase_report(&slot.phase, &mut report);
         }
-        StepState::Succeeded { port, output } => {
+        StepState::Items(items) => items_report(plan, step, items, &mut report),
+        StepState::Succeeded { port, output, rows, ran, .. } => {
             report.status = "succeeded";
             report.port = Some(port.to_string());
-            report.output = Some(Json::clone(output));
+            report.output = Some(rows.map_or_else(|| Json::clone(output), |rows| json!({"rows": rows})));
+            report.ran(ran);
         }
-        StepState::Failed { failure } => {
+        StepState::Failed { failure, ran, .. } => {
             report.status = "failed";
             report.port = Some("error".to_string());
             report.error = Some(failure.clone());
+            report.ran(ran);
         }
         StepState::Skipped { reason } => {
             report.status = "skipped";
@@ -130,4 +160,65 @@ fn step_report(state: &StepState) -> StepReport {
         }
     }
     report
+}
+
+fn phase_report(phase: &Phase, report: &mut StepReport) {
+    match phase {
+        Phase::Running => report.status = "running",
+        Phase::Waiting { due, why } => {
+            report.status = "waiting";
+            report.due_at = *due;
+            match why {
+                Waiting::Retry { failure } | Waiting::Later { failure } => report.error = Some(failure.clone()),
+                Waiting::Sleep => {}
+                Waiting::Event { on } => {
+                    report.waits_for = on.first().map(|listen| json!({"event": listen.event}));
+                }
+                Waiting::Approval { title, details } => {
+                    report.waits_for = Some(json!({"approval": {"title": title, "details": details}}));
+                }
+                Waiting::Call { child, workflow, .. } => {
+                    report.waits_for = Some(json!({"run": child, "workflow": workflow}));
+                }
+            }
+        }
+        Phase::Held { failure } => {
+            report.status = "held";
+            report.error = Some(failure.clone());
+        }
+    }
+}
+
+/// A `for_each` at work: its counts, and what of it waits for a person.
+fn items_report(plan: &Plan, step: u32, items: &Items, report: &mut StepReport) {
+    let (mut held, mut approvals, mut others) = (Vec::new(), Vec::new(), items.next_item().is_some());
+    for (item, frame) in &items.active {
+        frame.visit(&mut vec![*item], &mut |step, items, slot| {
+            let named = || json!({"step": *plan.steps[step as usize].id, "items": items});
+            match &slot.phase {
+                Phase::Held { failure } => {
+                    report.error.get_or_insert_with(|| failure.clone());
+                    held.push(named());
+                }
+                Phase::Waiting { why: Waiting::Approval { .. }, .. } => approvals.push(named()),
+                _ => others = true,
+            }
+        });
+    }
+    debug_assert!(plan.steps[step as usize].for_each.is_some());
+    report.status = if others || held.is_empty() { "running" } else { "held" };
+    report.attempts = items.began.attempt;
+    report.started_at = Some(items.began.started_at);
+    let mut progress = items.output();
+    progress["held"] = Json::Array(held);
+    progress["approvals"] = Json::Array(approvals);
+    report.items = Some(progress);
+}
+
+impl StepReport {
+    fn ran(&mut self, ran: &Ran) {
+        self.attempts = ran.attempts;
+        self.started_at = Some(ran.started_at);
+        self.took_us = Some(ran.took_us);
+    }
 }

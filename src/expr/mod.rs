@@ -1,7 +1,8 @@
 //! Expressions and templates: the MiniJinja environment, the names in scope, static analysis of references.
 //!
 //! An [`Expr`] is a bare expression (`if:`, `when:`, switch cases). A [`Template`] is text with `{{ … }}` in it; a
-//! [`Tree`] is JSON whose strings may be templates. All three are compiled once and evaluated many times against a
+//! [`Tree`] is JSON whose strings may be templates. All three are checked once, compiled when they are first evaluated (a
+//! folder of workflows is mostly at rest, and code is far larger than its source), and evaluated many times against a
 //! [`Context`], the lazy form of a [`Scope`]: nothing of an event or an output is converted before an expression
 //! touches it.
 //!
@@ -9,6 +10,9 @@
 //! *absent*: ambient time (`now()` is the run's logical time), randomness, I/O, and names that are looked up by a
 //! computed key (so that [`References`] are complete).
 
+mod code;
+mod comparison;
+mod demands;
 mod env;
 mod filters;
 mod guard;
@@ -25,9 +29,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use minijinja::Expression;
-
-use crate::base::{Json, Millis};
+use crate::base::{Json, Millis, RunId};
+use code::Code;
 
 pub use references::{Reference, References};
 pub use template::Template;
@@ -44,16 +47,28 @@ pub struct Scope {
     pub errors: BTreeMap<Arc<str>, Arc<Json>>,
     pub inputs: Arc<Json>,
     pub vars: Arc<Json>,
-    /// The `for_each` item: its name (`as`), value and index.
-    pub item: Option<Item>,
+    /// The items of the `for_each` steps around, the outermost first; `index` is the innermost one's.
+    pub items: Vec<Item>,
+    /// The event that arrived, in the `when` of a `wait_for` only.
+    pub incoming: Option<Arc<Json>>,
     /// The step's own output, in `collect` only.
     pub output: Option<Arc<Json>>,
-    /// `run`: `{id, workflow, started_at, attempt}`.
-    pub run: Arc<Json>,
+    pub run: Option<RunNames>,
     /// What `now()` gives.
     pub now: Millis,
 }
 
+/// What `run` is made of; the JSON `{id, workflow, started_at, attempt}` is built only where an expression asks for it.
+#[derive(Clone, Debug)]
+pub struct RunNames {
+    pub id: RunId,
+    pub workflow: Arc<str>,
+    /// Milliseconds since 1970; expressions see RFC 3339.
+    pub started_at: Millis,
+    pub attempt: u32,
+}
+
+/// One item: its name (`as`), value and index.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub name: Arc<str>,
@@ -118,14 +133,13 @@ pub struct Expr {
 }
 
 struct Compiled {
-    source: String,
-    code: Expression<'static, 'static>,
+    code: Code,
     references: References,
 }
 
 impl fmt::Debug for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Expr").field(&self.inner.source).finish()
+        f.debug_tuple("Expr").field(&self.source()).finish()
     }
 }
 
@@ -134,7 +148,8 @@ pub const FUNCTIONS: &[&str] = &["now", "range", "dict"];
 
 /// Does `name` mean something in some expression? Neither an item of `for_each` nor a variable of `{% for %}` may hide it.
 pub fn is_reserved(name: &str) -> bool {
-    const ROOTS: &[&str] = &["event", "steps", "errors", "inputs", "vars", "run", "index", "output", "loop"];
+    const ROOTS: &[&str] =
+        &["event", "steps", "errors", "inputs", "vars", "run", "index", "output", "incoming", "loop"];
     ROOTS.contains(&name) || FUNCTIONS.contains(&name) || references::KEYWORDS.contains(&name)
 }
 
@@ -148,14 +163,11 @@ impl Expr {
     pub fn compile(source: &str) -> Result<Self, SyntaxError> {
         env::check_length(source)?;
         let references = References::of_expression(source)?;
-        let code = env::shared()
-            .compile_expression_owned(source.to_string())
-            .map_err(|error| env::syntax_error(&error, source))?;
-        Ok(Self { inner: Arc::new(Compiled { source: source.to_string(), code, references }) })
+        Ok(Self { inner: Arc::new(Compiled { code: Code::compile(source)?, references: references.settled() }) })
     }
 
     pub fn source(&self) -> &str {
-        &self.inner.source
+        self.inner.code.source()
     }
 
     /// Every name it uses.
@@ -169,8 +181,7 @@ impl Expr {
 
     /// Like [`Expr::eval`], for several expressions over one scope.
     pub fn eval_in(&self, context: &Context) -> Result<Json, ExprError> {
-        let value = self.value(context)?;
-        value::to_json(&value).map_err(|why| self.error(why))
+        self.inner.code.eval(context)
     }
 
     /// By Jinja's truth: false, 0, "", [], {} and null are false.
@@ -180,19 +191,7 @@ impl Expr {
 
     /// Like [`Expr::holds`], for several expressions over one scope.
     pub fn holds_in(&self, context: &Context) -> Result<bool, ExprError> {
-        Ok(self.value(context)?.is_true())
-    }
-
-    fn value(&self, context: &Context) -> Result<minijinja::Value, ExprError> {
-        let value = self.inner.code.eval(context.root()).map_err(|error| self.error(env::reason(&error)))?;
-        if value.is_undefined() {
-            return Err(self.error("it is undefined"));
-        }
-        Ok(value)
-    }
-
-    fn error(&self, why: impl fmt::Display) -> ExprError {
-        ExprError::new(format!("`{}`: {why}", env::shown(&self.inner.source)))
+        self.inner.code.holds(context)
     }
 }
 

@@ -54,6 +54,15 @@ impl References {
         self.0.iter().filter(|r| matches!(r.root.as_str(), "steps" | "errors")).filter_map(Reference::first)
     }
 
+    /// Without room for more.
+    pub(super) fn settled(mut self) -> Self {
+        for reference in &mut self.0 {
+            reference.path.shrink_to_fit();
+        }
+        self.0.shrink_to_fit();
+        self
+    }
+
     pub(super) fn of_expression(source: &str) -> Result<Self, SyntaxError> {
         let mut found = Self::default();
         found.walk(source, &tokens::all(source), 0, &[])?;

@@ -1,37 +1,50 @@
 //! Text with `{{ … }}` in it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minijinja::Environment;
 
+use super::code::Code;
 use super::references::References;
 use super::segments::{self, Segment};
 use super::tokens::{self, Kind, Token};
-use super::{Context, Expr, ExprError, SyntaxError, env, is_reserved, value};
+use super::{Context, ExprError, SyntaxError, env, is_reserved};
 use crate::base::{Json, limits};
 
 /// A compiled text. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Template {
-    form: Form,
-    references: Arc<References>,
+    inner: Arc<Compiled>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
+struct Compiled {
+    form: Form,
+    references: References,
+}
+
+#[derive(Debug)]
 enum Form {
     /// Exactly one `{{ expr }}`: the value keeps its type.
-    Typed(Expr),
+    Typed(Code),
     /// Literal text and expressions in turn.
-    Pieces(Arc<[Piece]>),
-    /// With statements: an environment that owns this one template.
-    Statements { env: Arc<Environment<'static>>, source: Arc<str> },
+    Pieces(Box<[Piece]>),
+    Statements(Statements),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Piece {
-    Literal(String),
-    Expression(Expr),
+    Literal(Box<str>),
+    Expression(Code),
+}
+
+/// A text with statements, known to compile.
+#[derive(Debug)]
+struct Statements {
+    source: Box<str>,
+    /// Owns this one template; made when it is first rendered.
+    env: OnceLock<Box<Environment<'static>>>,
 }
 
 /// The name a template with statements has in its own environment.
@@ -40,6 +53,9 @@ const NAME: &str = "text";
 /// Statements a template may hold. The rest of Jinja's (macros, includes, assignments) could grow text without bound or
 /// reach other templates.
 const STATEMENTS: &[&str] = &["if", "elif", "else", "endif", "for", "endfor", "raw", "endraw"];
+
+/// Room for the text of most messages, so that it is not moved while it grows.
+const RENDERED_BYTES: usize = 128;
 
 /// How deep `{% for %}` may nest: a table of rows and cells needs two.
 const LOOP_DEPTH: usize = 4;
@@ -61,49 +77,64 @@ impl Template {
         {
             Form::Typed(expression(text, span.clone())?)
         } else if segments.iter().any(|segment| matches!(segment, Segment::Tag(_))) {
-            statements(text)?
+            Form::Statements(Statements::compile(text)?)
         } else {
             let pieces = segments.into_iter().map(|segment| match segment {
-                Segment::Literal(span) => Ok(Piece::Literal(text[span].to_string())),
+                Segment::Literal(span) => Ok(Piece::Literal(text[span].into())),
                 Segment::Expression(span) | Segment::Tag(span) => Ok(Piece::Expression(expression(text, span)?)),
             });
             Form::Pieces(pieces.collect::<Result<Vec<_>, SyntaxError>>()?.into())
         };
-        Ok(Self { form, references: Arc::new(references) })
+        Ok(Self { inner: Arc::new(Compiled { form, references: references.settled() }) })
     }
 
     /// Every name it uses, with positions in the text.
     pub fn references(&self) -> &References {
-        &self.references
+        &self.inner.references
     }
 
     /// The value of exactly one `{{ expr }}`, else text.
     pub fn render(&self, context: &Context) -> Result<Json, ExprError> {
-        match &self.form {
-            Form::Typed(expr) => expr.eval_in(context),
+        match &self.inner.form {
+            Form::Typed(code) => code.eval(context),
             Form::Pieces(pieces) => {
-                let mut out = String::new();
-                for piece in pieces.iter() {
+                let mut out = String::with_capacity(RENDERED_BYTES);
+                for piece in pieces {
                     match piece {
                         Piece::Literal(text) => out.push_str(text),
-                        Piece::Expression(expr) => {
-                            let shown = expr.value(context)?;
-                            value::write_text(&mut out, &shown).map_err(|why| expr.error(why))?;
-                        }
+                        Piece::Expression(code) => code.write(&mut out, context)?,
                     }
                 }
                 Ok(Json::String(out))
             }
-            Form::Statements { env, source } => {
-                let fail = |error: minijinja::Error| {
-                    ExprError::new(format!("`{}`: {}", env::shown(source), env::reason(&error)))
-                };
-                let mut out = Bounded(Vec::new());
-                let template = env.get_template(NAME).map_err(fail)?;
-                template.render_captured_to(context.root(), &mut out).map_err(fail)?;
-                Ok(Json::String(String::from_utf8_lossy(&out.0).into_owned()))
-            }
+            Form::Statements(statements) => statements.render(context).map(Json::String),
         }
+    }
+}
+
+impl Statements {
+    /// Checks that `text` compiles.
+    fn compile(text: &str) -> Result<Self, SyntaxError> {
+        env::shared().template_from_str(text).map_err(|error| env::syntax_error(&error, text))?;
+        Ok(Self { source: text.into(), env: OnceLock::new() })
+    }
+
+    fn render(&self, context: &Context) -> Result<String, ExprError> {
+        let fail = |error: minijinja::Error| {
+            ExprError::new(format!("`{}`: {}", env::shown(&self.source), env::reason(&error)))
+        };
+        let env = match self.env.get() {
+            Some(env) => env,
+            None => {
+                let mut env = env::shared().clone();
+                env.add_template_owned(NAME, self.source.to_string()).map_err(fail)?;
+                self.env.get_or_init(|| Box::new(env))
+            }
+        };
+        let mut out = Bounded(Vec::new());
+        let template = env.get_template(NAME).map_err(fail)?;
+        template.render_captured_to(context.root(), &mut out).map_err(fail)?;
+        Ok(String::from_utf8_lossy(&out.0).into_owned())
     }
 }
 
@@ -114,7 +145,8 @@ fn delimiters(text: &str) -> usize {
     open + close
 }
 
-fn expression(text: &str, span: Range<usize>) -> Result<Expr, SyntaxError> {
+/// What is between `{{` and `}}`; its names are known already.
+fn expression(text: &str, span: Range<usize>) -> Result<Code, SyntaxError> {
     let start = span.start;
     let source = &text[span.clone()];
     if source.trim().is_empty() {
@@ -122,13 +154,7 @@ fn expression(text: &str, span: Range<usize>) -> Result<Expr, SyntaxError> {
     }
     // Trimmed, so that messages show the expression alone.
     let lead = source.len() - source.trim_start().len();
-    Expr::compile(source.trim()).map_err(|error| error.shifted(start + lead))
-}
-
-fn statements(text: &str) -> Result<Form, SyntaxError> {
-    let mut env = env::shared().clone();
-    env.add_template_owned(NAME, text.to_string()).map_err(|error| env::syntax_error(&error, text))?;
-    Ok(Form::Statements { env: Arc::new(env), source: text.into() })
+    Code::compile(source.trim()).map_err(|error| error.shifted(start + lead))
 }
 
 /// Collects the names of all segments and refuses statements that are not for messages.
@@ -296,7 +322,8 @@ mod tests {
 
     /// MiniJinja's own reading of a whole text.
     fn own(text: &str) -> Result<Template, SyntaxError> {
-        Ok(Template { form: statements(text)?, references: Arc::default() })
+        let form = Form::Statements(Statements::compile(text)?);
+        Ok(Template { inner: Arc::new(Compiled { form, references: References::default() }) })
     }
 
     proptest! {
@@ -322,8 +349,11 @@ mod tests {
         #[test]
         fn no_name_is_overlooked(words in prop::collection::vec(prop::sample::select(STATEMENTS), 0..10)) {
             let text = words.concat();
-            if let Ok(Template { form: Form::Statements { env, .. }, references }) = Template::compile(&text) {
-                let template = env.get_template(NAME).unwrap();
+            if let Ok(template) = Template::compile(&text)
+                && matches!(template.inner.form, Form::Statements(_))
+            {
+                let references = template.references();
+                let template = env::shared().template_from_str(&text).unwrap();
                 for name in template.undeclared_variables(false) {
                     let known = references.iter().any(|reference| reference.root == name);
                     prop_assert!(known, "{} in {:?}", name, text);

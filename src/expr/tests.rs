@@ -16,7 +16,7 @@ fn scope() -> Scope {
         })),
         inputs: Arc::new(json!({"n": 3})),
         vars: Arc::new(json!({"oncall": "15550000000"})),
-        run: Arc::new(json!({"id": "r1", "workflow": "w", "started_at": 0, "attempt": 1})),
+        run: Some(RunNames { id: RunId::new(0, 1), workflow: "w".into(), started_at: 0, attempt: 1 }),
         // 2026-03-29T00:30:00Z, a Sunday.
         now: 1_774_744_200_000,
         ..Scope::default()
@@ -166,7 +166,7 @@ fn nothing_grows_or_runs_without_bound() {
 #[test]
 fn item_and_output_are_there_when_the_scope_has_them() {
     let mut scope = scope();
-    scope.item = Some(Item { name: "row".into(), value: Arc::new(json!({"phone": "1"})), index: 7 });
+    scope.items.push(Item { name: "row".into(), value: Arc::new(json!({"phone": "1"})), index: 7 });
     scope.output = Some(Arc::new(json!({"ok": true})));
     let expr = Expr::parse("[row.phone, index, output.ok]").unwrap();
     assert_eq!(expr.eval(&scope), Ok(json!(["1", 7, true])));
@@ -262,7 +262,8 @@ proptest! {
     ]), 0..12)) {
         let text = parts.concat();
         if let Ok(expr) = Expr::compile(&text) {
-            for name in expr.inner.code.undeclared_variables(false) {
+            let program = env::shared().compile_expression(&text).unwrap();
+            for name in program.undeclared_variables(false) {
                 let known = expr.references().iter().any(|r| r.root == name);
                 prop_assert!(known || references::KEYWORDS.contains(&&*name), "{} in {}", name, text);
             }

@@ -1,12 +1,16 @@
 //! JSON as MiniJinja sees it: lazily, by reference; and MiniJinja's values back as JSON or text, bounded.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr, Value, ValueKind};
+use serde_json::json;
 
+use super::code::names;
 use super::{Scope, env};
 use crate::base::json::{JsonMap, text_len};
+use crate::base::time::rfc3339;
 use crate::base::{Json, limits};
 
 /// A [`Scope`], ready for evaluation. Make one for all expressions over the same scope.
@@ -15,11 +19,29 @@ pub struct Context(Arc<Root>);
 
 impl Context {
     pub fn new(scope: &Scope) -> Self {
-        Self(Arc::new(Root { scope: scope.clone(), work: AtomicU64::new(0) }))
+        Self::of(scope.clone())
+    }
+
+    /// Like [`Context::new`], of a scope that nobody else needs.
+    pub fn of(scope: Scope) -> Self {
+        Self(Arc::new(Root { scope, run: OnceLock::new(), work: AtomicU64::new(0) }))
     }
 
     pub(super) fn root(&self) -> Value {
         Value::from_dyn_object(self.0.clone())
+    }
+
+    /// What a path of names leads to, the first of them a root; None where it leads nowhere, or to something that is no
+    /// JSON.
+    pub(super) fn find(&self, path: &str) -> Option<&Json> {
+        let mut path = names(path);
+        let root = path.next()?;
+        let start = match root {
+            "index" => None,
+            "steps" | "errors" if self.0.item(root).is_none() => self.0.by_id(root == "errors").get(path.next()?),
+            _ => self.0.named(root),
+        };
+        path.try_fold(&**start?, |json, name| json.as_object()?.get(name))
     }
 }
 
@@ -27,6 +49,8 @@ impl Context {
 #[derive(Debug)]
 pub(super) struct Root {
     scope: Scope,
+    /// `run`, once it was asked for.
+    run: OnceLock<Arc<Json>>,
     /// What filters have spent, against [`limits::EXPRESSION_WORK`].
     work: AtomicU64,
 }
@@ -37,6 +61,44 @@ pub(super) const ROOT: &str = "$root";
 impl Root {
     pub fn now(&self) -> i64 {
         self.scope.now
+    }
+
+    /// The item that is called `name`, the innermost if there are several.
+    fn item(&self, name: &str) -> Option<&Arc<Json>> {
+        let mut items = self.scope.items.iter().rev();
+        items.find(|item| name == &*item.name).map(|item| &item.value)
+    }
+
+    fn by_id(&self, errors: bool) -> &BTreeMap<Arc<str>, Arc<Json>> {
+        if errors { &self.scope.errors } else { &self.scope.steps }
+    }
+
+    /// What is JSON and known by a name of its own.
+    fn named(&self, name: &str) -> Option<&Arc<Json>> {
+        let scope = &self.scope;
+        self.item(name).or_else(|| match name {
+            "event" => Some(&scope.event),
+            "inputs" => Some(&scope.inputs),
+            "vars" => Some(&scope.vars),
+            "run" => Some(self.run()),
+            "output" => scope.output.as_ref(),
+            "incoming" => scope.incoming.as_ref(),
+            _ => None,
+        })
+    }
+
+    fn run(&self) -> &Arc<Json> {
+        self.run.get_or_init(|| {
+            let names = self.scope.run.as_ref().map(|run| {
+                json!({
+                    "id": run.id,
+                    "workflow": *run.workflow,
+                    "started_at": rfc3339(run.started_at),
+                    "attempt": run.attempt,
+                })
+            });
+            Arc::new(names.unwrap_or_default())
+        })
     }
 
     /// Spends `work`; false when the budget is gone.
@@ -51,24 +113,18 @@ impl Object for Root {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let scope = &self.scope;
-        if let Some(item) = &scope.item {
-            if key == &*item.name {
-                return Some(whole(&item.value));
-            }
-            if key == "index" {
-                return Some(Value::from(item.index));
-            }
+        if key == "index"
+            && let Some(innermost) = self.scope.items.last()
+        {
+            return Some(Value::from(innermost.index));
+        }
+        if let Some(json) = self.named(key) {
+            return Some(whole(json));
         }
         match key {
-            "event" => Some(whole(&scope.event)),
             "steps" => Some(Value::from_object(ById { root: self.clone(), errors: false })),
             "errors" => Some(Value::from_object(ById { root: self.clone(), errors: true })),
-            "inputs" => Some(whole(&scope.inputs)),
-            "vars" => Some(whole(&scope.vars)),
-            "run" => Some(whole(&scope.run)),
-            "output" => scope.output.as_ref().map(whole),
-            "now" => Some(env::constant(scope.now)),
+            "now" => Some(env::constant(self.scope.now)),
             ROOT => Some(Value::from_dyn_object(self.clone())),
             _ => None,
         }
@@ -88,9 +144,7 @@ impl Object for ById {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let scope = &self.root.scope;
-        let map = if self.errors { &scope.errors } else { &scope.steps };
-        map.get(key).map(whole)
+        self.root.by_id(self.errors).get(key).map(whole)
     }
 }
 
@@ -282,4 +336,41 @@ pub(super) fn write_text(out: &mut String, value: &Value) -> Result<(), String> 
         return Err(too_large());
     }
     Ok(())
+}
+
+/// A copy of `json`; None if it is larger than a result may be.
+pub(super) fn copied(json: &Json) -> Option<Json> {
+    let bytes = match json {
+        // One more than the text itself, as a result is counted.
+        Json::String(text) => text.len() + 1,
+        Json::Array(_) | Json::Object(_) => text_len(json),
+        _ => 1,
+    };
+    (bytes <= limits::EXPRESSION_OUTPUT).then(|| json.clone())
+}
+
+/// Jinja's truth.
+pub(super) fn holds(json: &Json) -> bool {
+    match json {
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(map) => !map.is_empty(),
+        Json::String(text) => !text.is_empty(),
+        scalar => shallow(scalar).is_some_and(|value| value.is_true()),
+    }
+}
+
+/// [`write_text`] of JSON.
+pub(super) fn write_json(out: &mut String, json: &Json) -> Result<(), String> {
+    match json {
+        Json::String(text) => {
+            out.push_str(text);
+            if out.len() > limits::EXPRESSION_OUTPUT { Err(too_large()) } else { Ok(()) }
+        }
+        Json::Array(_) | Json::Object(_) if text_len(json) > limits::EXPRESSION_OUTPUT => Err(too_large()),
+        Json::Array(_) | Json::Object(_) => {
+            out.push_str(&json.to_string());
+            if out.len() > limits::EXPRESSION_OUTPUT { Err(too_large()) } else { Ok(()) }
+        }
+        scalar => shallow(scalar).map_or(Ok(()), |value| write_text(out, &value)),
+    }
 }

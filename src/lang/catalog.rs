@@ -17,6 +17,21 @@ pub struct StepSpec {
     pub timeout_ms: u64,
 }
 
+impl StepSpec {
+    /// The field of this kind, if it has one.
+    pub fn field(&self, kind: FieldKind) -> Option<&Field> {
+        match &self.fields {
+            Fields::Known(fields) => fields.iter().find(|field| field.kind == kind),
+            Fields::Any | Fields::Schema(_) => None,
+        }
+    }
+
+    /// The field that says what its run is parked for, if it parks the run: no attempt of it takes any time.
+    pub fn parks(&self) -> Option<&Field> {
+        [FieldKind::Pause, FieldKind::Until, FieldKind::Workflow].into_iter().find_map(|kind| self.field(kind))
+    }
+}
+
 /// The exits of a step, besides `error`, which every step has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ports {
@@ -63,6 +78,17 @@ pub enum FieldKind {
     Conditions,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// How long the run is parked: a [`FieldKind::Duration`]. A step with such a field parks the run, so that a
+    /// `timeout:` of its attempt means nothing.
+    Pause,
+    /// Until when the run is parked: RFC 3339 with an offset, or milliseconds since 1970; or a template that gives one.
+    /// A step that has both this and a [`FieldKind::Pause`] is given exactly one of them.
+    Until,
+    /// The name of a workflow of the folder, or a template that gives one. A step with such a field parks the run.
+    Workflow,
+    /// A bare expression over `incoming`, the event that the run is parked for, and everything else in scope. It is not
+    /// among what the step sees.
+    Incoming,
 }
 
 /// Every step that a workflow may use.

@@ -68,6 +68,14 @@ impl<'n> Fields<'n> {
         self.entries.first().map_or_else(|| self.node.span.clone(), |entry| entry.key_span.clone())
     }
 
+    /// Reports `key` as one that means nothing here, if it is there.
+    pub fn misplaced(&mut self, key: &'static str, why: &str, help: &str, found: &mut Diagnostics<'_>) {
+        self.asked.push(key);
+        if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
+            found.error("misplaced-key", entry.key_span.clone(), format!("`{key}` {why}")).help(help);
+        }
+    }
+
     /// Reports every key that was not asked for.
     pub fn finish(self, found: &mut Diagnostics<'_>) {
         for entry in self.entries {
@@ -177,6 +185,16 @@ pub fn duration_ms(node: &Node, found: &mut Diagnostics<'_>) -> Option<u64> {
     }
     wrong(node, DURATION, found);
     None
+}
+
+/// A duration that is longer than nothing, in milliseconds. `what` names it: `a timeout`.
+pub fn positive_ms(node: &Node, what: &str, found: &mut Diagnostics<'_>) -> Option<u64> {
+    let ms = duration_ms(node, found)?;
+    if ms == 0 {
+        found.error("out-of-range", node.span.clone(), format!("{what} of nothing leaves no time"));
+        return None;
+    }
+    Some(ms)
 }
 
 /// One of `words`, as the value beside it.

@@ -18,6 +18,11 @@ impl Spans {
         self.find(path).1
     }
 
+    /// Is there something at `path`?
+    pub fn has(&self, path: &[&str]) -> bool {
+        self.node(path).is_some()
+    }
+
     /// The last key of `path`; the value where the last step is an index.
     pub fn key(&self, path: &[&str]) -> Span {
         let (key, value) = self.find(path);

@@ -3,8 +3,9 @@
 use super::cron::{self, Cron, CronError};
 use super::diagnostic::{Diagnostics, suggestion};
 use super::reader::{self, Fields};
-use super::workflow::{CatchUp, From, Trigger};
-use super::yaml::{Node, Value};
+use super::workflow::{CatchUp, From, Overlap, Trigger};
+use super::yaml::{Entry, Node, Value};
+use crate::base::limits;
 
 const KINDS: &[&str] = &["message", "schedule", "manual"];
 
@@ -69,6 +70,11 @@ fn schedule(node: &Node, found: &mut Diagnostics<'_>) -> Option<Trigger> {
         reader::word(&entry.value, &[("none", CatchUp::None), ("last", CatchUp::Last), ("all", CatchUp::All)], found)
     });
     let window = fields.optional("catch_up_window").and_then(|entry| reader::duration_ms(&entry.value, found));
+    let overlap = fields.optional("overlap").and_then(|entry| {
+        let words = [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)];
+        reader::word(&entry.value, &words, found)
+    });
+    let jitter_ms = fields.optional("jitter").and_then(|entry| jitter(entry, found));
     fields.finish(found);
     let timezone = match zone {
         None => "UTC".to_string(),
@@ -93,11 +99,66 @@ fn schedule(node: &Node, found: &mut Diagnostics<'_>) -> Option<Trigger> {
             .help("minute hour day month weekday, such as `0 9 * * 1` for Mondays at 9, or `@daily`");
     }
     let catch_up_window_ms = window.unwrap_or(CATCH_UP_WINDOW_MS);
-    Some(Trigger::Schedule { cron, timezone, catch_up: catch_up.unwrap_or_default(), catch_up_window_ms })
+    Some(Trigger::Schedule {
+        cron,
+        timezone,
+        catch_up: catch_up.unwrap_or_default(),
+        catch_up_window_ms,
+        overlap: overlap.unwrap_or_default(),
+        jitter_ms: jitter_ms.unwrap_or_default(),
+    })
+}
+
+fn jitter(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<u64> {
+    let jitter_ms = reader::duration_ms(&entry.value, found)?;
+    if jitter_ms > limits::SCHEDULE_JITTER_MS {
+        found
+            .error("too-long", entry.value.span.clone(), "a schedule's `jitter` is a day at most")
+            .help("name later times in `cron`, or write a shorter one, such as `30s`");
+        return None;
+    }
+    Some(jitter_ms)
 }
 
 fn nearest_zone(name: &str) -> Option<String> {
     let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     let near = crate::base::nearest::nearest(name, names.iter().map(String::as_str))?;
     Some(format!("did you mean `{near}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::Source;
+
+    /// The triggers of a file with one schedule of these fields, and the codes of what is wrong.
+    fn schedule_of(fields: &str) -> (Vec<Trigger>, Vec<&'static str>) {
+        let text = format!("triggers: [{{ schedule: {{ {fields} }} }}]\nsteps: [{{ id: s, uses: set }}]\n");
+        let source = Source { path: "w.yaml".to_string(), text };
+        let mut found = Diagnostics::new(&source);
+        let parsed = crate::lang::parse(std::path::Path::new("."), &Default::default(), &mut found);
+        let codes = found.finish().iter().map(|found| found.code).collect();
+        (parsed.map(|parsed| parsed.workflow.triggers).unwrap_or_default(), codes)
+    }
+
+    #[test]
+    fn overlap_and_jitter_are_read_and_bounded() {
+        let of = |fields: &str| match &schedule_of(fields).0[..] {
+            [Trigger::Schedule { overlap, jitter_ms, .. }] => (*overlap, *jitter_ms),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("cron: '@daily'"), (Overlap::Allow, 0));
+        assert_eq!(of("cron: '@daily', overlap: skip, jitter: 30s"), (Overlap::Skip, 30_000));
+        assert_eq!(of("cron: '@daily', overlap: queue, jitter: 24h"), (Overlap::Queue, limits::SCHEDULE_JITTER_MS));
+        assert_eq!(schedule_of("cron: '@daily', jitter: 25h").1, ["too-long"]);
+        assert_eq!(schedule_of("cron: '@daily', overlap: maybe").1.len(), 1);
+    }
+
+    #[test]
+    fn what_a_file_does_not_say_is_not_stored() {
+        let (triggers, _) = schedule_of("cron: '@daily'");
+        let stored = serde_json::to_value(&triggers[0]).unwrap();
+        assert!(stored.get("overlap").is_none() && stored.get("jitter_ms").is_none(), "{stored}");
+        assert_eq!(serde_json::from_value::<Trigger>(stored).unwrap(), triggers[0]);
+    }
 }

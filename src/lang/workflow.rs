@@ -20,7 +20,43 @@ pub struct Workflow {
     /// Constants: the workflow's own over those of `moltrun.yaml`.
     pub vars: JsonMap,
     pub inputs: Vec<InputDef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// Of a whole run, from its first step on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The workflow that runs when a run of this one fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    /// How long an ended run is kept; None: as the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_ms: Option<u64>,
     pub steps: Vec<StepDef>,
+    /// What a caller gets: templates over the steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+}
+
+/// How many runs with one key go on at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// A template over `event`, `inputs` and `vars`.
+    pub key: String,
+    pub limit: u32,
+    pub overflow: Overflow,
+}
+
+/// What becomes of a run that is one too many for its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// It waits, in order of arrival.
+    #[default]
+    Queue,
+    /// It ends cancelled, with the reason.
+    Skip,
+    /// It goes on, and those before it are cancelled.
+    CancelRunning,
 }
 
 #[cfg(test)]
@@ -35,7 +71,12 @@ impl Workflow {
             triggers: Vec::new(),
             vars: JsonMap::new(),
             inputs: Vec::new(),
+            concurrency: None,
+            timeout_ms: None,
+            on_failure: None,
+            retention_ms: None,
             steps: Vec::new(),
+            output: None,
         }
     }
 }
@@ -44,8 +85,22 @@ impl Workflow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "on")]
 pub enum Trigger {
-    Message { session: Option<String>, from: From, when: Option<String> },
-    Schedule { cron: String, timezone: String, catch_up: CatchUp, catch_up_window_ms: u64 },
+    Message {
+        session: Option<String>,
+        from: From,
+        when: Option<String>,
+    },
+    Schedule {
+        cron: String,
+        timezone: String,
+        catch_up: CatchUp,
+        catch_up_window_ms: u64,
+        #[serde(default, skip_serializing_if = "Overlap::is_allow")]
+        overlap: Overlap,
+        /// A run starts up to this long after its instant.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        jitter_ms: u64,
+    },
     Manual,
 }
 
@@ -78,6 +133,30 @@ pub enum CatchUp {
     None,
     Last,
     All,
+}
+
+/// What becomes of a due instant while the run of an earlier one has not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It starts no run.
+    Skip,
+    /// Its run begins when the earlier ones have ended, in the order of their instants.
+    Queue,
+    /// Its run begins at once.
+    #[default]
+    Allow,
+}
+
+impl Overlap {
+    // What a file does not say is not stored, so that the digests of plans without it stay as they are.
+    fn is_allow(&self) -> bool {
+        *self == Self::Allow
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One declared input of a manual run.
@@ -134,6 +213,7 @@ pub struct StepDef {
     pub id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// [`StepDef::BLOCK`] for a block.
     pub uses: String,
     pub with: JsonMap,
     #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +233,31 @@ pub struct StepDef {
     pub timeout_ms: Option<u64>,
     #[serde(default)]
     pub on_unknown: OnUnknown,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Once>,
+    /// The block that `for_each` runs once an item; empty when it runs this step itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepDef>,
+}
+
+impl StepDef {
+    /// What `uses` is of a step that runs a block once an item. No step can be called so.
+    pub const BLOCK: &str = "for_each";
+
+    /// Does its `for_each` run `steps`, instead of this step itself?
+    pub fn is_block(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
+/// At most one success a key, across all runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Once {
+    /// A template.
+    pub key: String,
+    /// None: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
 }
 
 /// One edge as it is written: `answer` or `route.urgent`.
@@ -182,9 +287,23 @@ pub struct ForEach {
     pub name: String,
     pub concurrency: u32,
     pub on_item_error: OnItemError,
-    /// An expression over `item`, `index` and `output`; its values are the step's `collected`.
+    /// An expression over `item`, `index`, and `output` (of one step) or `steps.<id>` (of a block); its values are the
+    /// step's `collected`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collect: Option<String>,
+}
+
+impl ForEach {
+    /// One after the other over `items`, with everything else as it is when it is not said.
+    pub fn over(items: &str) -> Self {
+        Self {
+            items: items.to_string(),
+            name: "item".to_string(),
+            concurrency: 1,
+            on_item_error: OnItemError::default(),
+            collect: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

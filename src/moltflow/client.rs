@@ -90,7 +90,7 @@ impl MoltFlow {
         loop {
             self.paused()?;
             let mut request =
-                Request::new(method.clone(), url.as_str()).timeout_ms(TIMEOUT_MS).redirects(Redirects::HandBack);
+                Request::new(method.clone(), url.clone()).timeout_ms(TIMEOUT_MS).redirects(Redirects::HandBack);
             if let Some(body) = body {
                 request = request.json(body);
             }

@@ -1,5 +1,6 @@
 //! The client itself.
 
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -12,7 +13,7 @@ use super::pool::{Pool, Roots};
 use super::redact::shown;
 use super::redirect::{Hop, Next, next};
 use super::resolve::check;
-use super::{Lookup, NetError, NetErrorKind, Policy, Redirects, Request, Response, SystemLookup};
+use super::{HeaderMap, Lookup, NetError, NetErrorKind, Policy, Redirects, Request, Response, SystemLookup, Target};
 use crate::base::limits;
 use crate::engine::ports::Clock;
 
@@ -44,15 +45,17 @@ impl Net {
 
     /// Sends `request` once and reads the whole answer, whatever its status.
     pub async fn send(&self, request: Request) -> Result<Response, NetError> {
+        let Request { method, url, headers, body, timeout_ms, redirects } = request;
+        let url = parse(&method, url)?;
+        let (asked, to) = (method.clone(), url.clone());
         let progress = Progress::default();
-        let place = format!("{} {}", request.method, super::shown_url(&request.url));
-        let timeout_ms = request.timeout_ms;
         let until = self.clock.now().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX));
         let deadline = self.clock.sleep_until(until);
-        let mut result = match select(pin!(self.exchange(request, &progress)), deadline).await {
+        let exchange = pin!(self.exchange(Hop { method, url, headers, body }, redirects, &progress));
+        let mut result = match select(exchange, deadline).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => {
-                let human = crate::base::duration::human(timeout_ms);
+                let (place, human) = (Place(&asked, &to), crate::base::duration::human(timeout_ms));
                 Err(NetError::new(NetErrorKind::Timeout, format!("{place}: no complete answer within {human}")))
             }
         };
@@ -63,15 +66,16 @@ impl Net {
         result
     }
 
-    async fn exchange(&self, request: Request, progress: &Progress) -> Result<Response, NetError> {
-        let Request { method, url, headers, body, redirects, .. } = request;
-        let url = parse(&method, &url)?;
-        let mut opened = self.policy.opens(&url);
-        let mut hop = Hop { method, url, headers, body };
+    async fn exchange(&self, mut hop: Hop, redirects: Redirects, progress: &Progress) -> Result<Response, NetError> {
+        let mut opened = self.policy.opens(&hop.url);
         for _ in 0..=limits::REDIRECTS {
-            let place = format!("{} {}", hop.method, shown(&hop.url));
             progress.status.store(0, Ordering::Relaxed);
-            let mut answer = self.one(&hop, opened, &place).await?;
+            let headers = match redirects {
+                Redirects::Follow => hop.headers.clone(),
+                // Sent once only.
+                Redirects::HandBack => std::mem::take(&mut hop.headers),
+            };
+            let mut answer = self.one(&hop, headers, opened).await?;
             let status = answer.status().as_u16();
             progress.status.store(status, Ordering::Relaxed);
             let next = match redirects {
@@ -81,12 +85,12 @@ impl Net {
             match next {
                 Next::Answer => {
                     let headers = std::mem::take(answer.headers_mut());
-                    return Ok(Response { status, headers, body: self.read(answer, &place).await? });
+                    return Ok(Response { status, headers, body: self.read(answer, &hop.place()).await? });
                 }
                 Next::Nowhere => {
                     return Err(NetError::new(
                         NetErrorKind::Redirects,
-                        format!("{place}: redirected to something that is no URL"),
+                        format!("{}: redirected to something that is no URL", hop.place()),
                     ));
                 }
                 Next::Go(next) => {
@@ -99,32 +103,32 @@ impl Net {
                 }
             }
         }
-        let (method, url) = (hop.method, shown(&hop.url));
         Err(NetError::new(
             NetErrorKind::Redirects,
-            format!("{method} {url}: redirected more than {} times", limits::REDIRECTS),
+            format!("{}: redirected more than {} times", hop.place(), limits::REDIRECTS),
         ))
     }
 
     /// One request, up to the head of its answer.
-    async fn one(&self, hop: &Hop, opened: bool, place: &str) -> Result<reqwest::Response, NetError> {
+    async fn one(&self, hop: &Hop, headers: HeaderMap, opened: bool) -> Result<reqwest::Response, NetError> {
         let blocked =
             |error: NetError| if error.kind == NetErrorKind::Blocked { with_paste(error, &hop.url) } else { error };
         if !opened && let Some(address) = literal(&hop.url) {
             // The client connects to an address as it stands, without asking the resolver.
-            check(address)
-                .map_err(|refused| blocked(NetError::new(NetErrorKind::Blocked, format!("{place}: {refused}"))))?;
+            check(address).map_err(|refused| {
+                blocked(NetError::new(NetErrorKind::Blocked, format!("{}: {refused}", hop.place())))
+            })?;
         }
         let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
-        *request.headers_mut() = hop.headers.clone();
+        *request.headers_mut() = headers;
         if !hop.body.is_empty() || !matches!(hop.method, reqwest::Method::GET | reqwest::Method::HEAD) {
             *request.body_mut() = Some(hop.body.clone().into());
         }
         let (client, roots) = if opened { &self.open } else { &self.guarded }.client(&hop.url)?;
-        client.execute(request).await.map_err(|error| blocked(NetError::of(&error, place, roots)))
+        client.execute(request).await.map_err(|error| blocked(NetError::of(&error, &hop.place().to_string(), roots)))
     }
 
-    async fn read(&self, mut answer: reqwest::Response, place: &str) -> Result<bytes::Bytes, NetError> {
+    async fn read(&self, mut answer: reqwest::Response, place: &Place<'_>) -> Result<bytes::Bytes, NetError> {
         let limit = limits::HTTP_RESPONSE;
         let too_large =
             || NetError::new(NetErrorKind::TooLarge, format!("{place}: the answer is larger than {limit} bytes"));
@@ -132,7 +136,11 @@ impl Net {
             return Err(too_large());
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| NetError::of(&error, place, true))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| NetError::of(&error, &place.to_string(), true))? {
+            if body.is_empty() && answer.content_length() == Some(chunk.len() as u64) {
+                // The whole of it at once, which is what small answers are.
+                return Ok(chunk);
+            }
             if body.len() + chunk.len() > limit {
                 return Err(too_large());
             }
@@ -156,17 +164,35 @@ struct Progress {
     redirected: AtomicBool,
 }
 
-fn parse(method: &reqwest::Method, text: &str) -> Result<Url, NetError> {
-    let url = Url::parse(text).map_err(|error| {
-        NetError::new(NetErrorKind::Invalid, format!("{method} `{}` is no URL: {error}", super::shown_url(text)))
-    })?;
+/// Where a request goes, for messages.
+struct Place<'a>(&'a reqwest::Method, &'a Url);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, shown(self.1))
+    }
+}
+
+impl Hop {
+    fn place(&self) -> Place<'_> {
+        Place(&self.method, &self.url)
+    }
+}
+
+fn parse(method: &reqwest::Method, target: Target) -> Result<Url, NetError> {
+    let url = match target {
+        Target::Url(url) => url,
+        Target::Text(text) => Url::parse(&text).map_err(|error| {
+            NetError::new(NetErrorKind::Invalid, format!("{method} `{}` is no URL: {error}", super::shown_url(&text)))
+        })?,
+    };
     judge(&url, method)?;
     Ok(url)
 }
 
 /// What every hop must be.
 fn judge(url: &Url, method: &reqwest::Method) -> Result<(), NetError> {
-    let place = format!("{method} {}", shown(url));
+    let place = Place(method, url);
     if !matches!(url.scheme(), "http" | "https") {
         return Err(NetError::new(NetErrorKind::Blocked, format!("{place}: only http and https are allowed")));
     }

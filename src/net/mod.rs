@@ -37,7 +37,7 @@ pub use client::Net;
 pub use error::{NetError, NetErrorKind};
 pub use policy::{Policy, PolicyError};
 pub use redact::{redact, shown_url};
-pub use request::{Redirects, Request, Response};
+pub use request::{Redirects, Request, Response, Target};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, Url};
 pub use resolve::{Lookup, SystemLookup};

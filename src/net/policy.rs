@@ -71,14 +71,14 @@ impl Policy {
 
     /// Whether `url` is an exception, so that it may resolve to any address.
     pub(super) fn opens(&self, url: &Url) -> bool {
-        self.opens_redirect(url) || Origin::of(url).is_some_and(|origin| self.trusted.contains(&origin))
+        self.opens_redirect(url) || self.trusted.iter().any(|origin| origin.is_of(url))
     }
 
     /// The same for a redirect from another origin: trust in a base URL is for who was configured with it, not for
     /// whoever points there.
     pub(super) fn opens_redirect(&self, url: &Url) -> bool {
-        let Some(origin) = Origin::of(url) else { return false };
-        self.any_private || self.private.iter().any(|(host, port)| *host == origin.host && *port == origin.port)
+        let (Some(own_host), Some(own_port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+        self.any_private || self.private.iter().any(|(host, port)| *host == own_host && *port == own_port)
     }
 }
 
@@ -89,6 +89,12 @@ impl Origin {
             host: url.host_str()?.to_string(),
             port: url.port_or_known_default()?,
         })
+    }
+
+    fn is_of(&self, url: &Url) -> bool {
+        self.scheme == url.scheme()
+            && url.host_str() == Some(&self.host)
+            && url.port_or_known_default() == Some(self.port)
     }
 }
 

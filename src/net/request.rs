@@ -3,9 +3,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 
+use super::redact::shown;
 use super::{NetError, NetErrorKind, shown_url};
 use crate::base::{Json, Secret};
 
@@ -18,11 +19,42 @@ pub enum Redirects {
     HandBack,
 }
 
+/// Where a request goes: a text, which is checked when it is sent, or a URL that was parsed before.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Text(String),
+    Url(Url),
+}
+
+impl From<&str> for Target {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_string())
+    }
+}
+
+impl From<&String> for Target {
+    fn from(text: &String) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<String> for Target {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Url> for Target {
+    fn from(url: Url) -> Self {
+        Self::Url(url)
+    }
+}
+
 /// A request. `Debug` shows neither header values nor the query nor the body.
 #[derive(Clone)]
 pub struct Request {
     pub method: Method,
-    pub url: String,
+    pub url: Target,
     pub headers: HeaderMap,
     pub body: Bytes,
     /// For the whole exchange, redirects and body included, in milliseconds.
@@ -31,7 +63,7 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn new(method: Method, url: impl Into<String>) -> Self {
+    pub fn new(method: Method, url: impl Into<Target>) -> Self {
         Self {
             method,
             url: url.into(),
@@ -88,9 +120,13 @@ fn shown_name(name: &str) -> String {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match &self.url {
+            Target::Text(text) => shown_url(text),
+            Target::Url(url) => shown(url),
+        };
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("url", &shown_url(&self.url))
+            .field("url", &url)
             .field("headers", &self.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>())
             .field("body_bytes", &self.body.len())
             .field("timeout_ms", &self.timeout_ms)

@@ -34,11 +34,11 @@ fn allowed(server: &Scripted) -> Net {
     net(policy)
 }
 
-fn get(url: impl Into<String>) -> Request {
+fn get(url: impl Into<Target>) -> Request {
     Request::new(Method::GET, url)
 }
 
-fn post(url: impl Into<String>) -> Request {
+fn post(url: impl Into<Target>) -> Request {
     Request::new(Method::POST, url).json(&serde_json::json!({"n": 1}))
 }
 

@@ -4,18 +4,17 @@
 //! Errors do not cascade: a step of an unknown type has no known ports, a step after an unknown need has no known
 //! upstream, and neither is asked for them.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use super::fields;
+use super::fields::Input;
 use super::graph::{self, Graph};
-use super::reach;
-use super::references::{Names, Place};
-use super::with::With;
+use super::layout::{Layout, Role, Slot};
+use super::references::{At, Names, Place};
+use super::{PlanOutput, parts, reach};
 use crate::base::limits;
-use crate::expr::{Expr, References, SyntaxError, TreeError};
+use crate::expr::{Expr, SyntaxError, Template, TreeError};
 use crate::lang::diagnostic::suggestion;
-use crate::lang::workflow::{StepDef, Trigger};
+use crate::lang::workflow::Trigger;
 use crate::lang::{Catalog, StepSpec, Workflow};
 
 /// One mistake.
@@ -71,55 +70,60 @@ impl Problems {
 pub(super) struct Parts {
     pub condition: Option<Expr>,
     pub items: Option<Expr>,
+    /// The step whose output `items` is.
+    pub source: Option<usize>,
     pub collect: Option<Expr>,
-    pub with: With,
+    pub input: Input,
+    pub once: Option<Template>,
     pub reads: Vec<usize>,
 }
 
 /// What the analysis found.
-pub(super) struct Analysis<'c> {
+pub(super) struct Analysis<'c, 'w> {
     pub problems: Problems,
-    /// Of each step; None where the catalog has none.
+    pub layout: Layout<'w>,
+    /// Of each step; None for containers, and where the catalog has none.
     pub specs: Vec<Option<&'c StepSpec>>,
     pub graph: Graph,
     pub triggers: Vec<Option<Expr>>,
+    /// The key of `concurrency`.
+    pub key: Option<Template>,
     pub parts: Vec<Parts>,
+    pub output: Option<PlanOutput>,
 }
 
-pub(super) fn analyse<'c>(workflow: &Workflow, catalog: &'c Catalog) -> Analysis<'c> {
+pub(super) fn analyse<'c, 'w>(workflow: &'w Workflow, catalog: &'c Catalog) -> Analysis<'c, 'w> {
     let mut problems = Problems::new();
-    let ids = ids(workflow, &mut problems);
+    let layout = Layout::of(workflow);
+    ids(&layout, &mut problems);
     inputs(workflow, &mut problems);
-    let specs: Vec<_> =
-        workflow.steps.iter().enumerate().map(|(index, step)| spec(index, step, catalog, &mut problems)).collect();
-    let graph = graph::build(workflow, &specs, &ids, &mut problems);
-    reach::check(workflow, &graph, &mut problems);
-    let names = Names { workflow, ids: &ids, graph: &graph };
+    let specs: Vec<_> = layout.slots.iter().map(|slot| spec(slot, catalog, &mut problems)).collect();
+    let graph = graph::build(&layout, &specs, &mut problems);
+    reach::check(&layout, &graph, &mut problems);
+    let names = Names { workflow, layout: &layout, graph: &graph };
     let triggers = workflow
         .triggers
         .iter()
         .enumerate()
         .map(|(index, trigger)| trigger_condition(index, trigger, &names, &mut problems))
         .collect();
-    let parts = (0..workflow.steps.len()).map(|index| parts(index, specs[index], &names, &mut problems)).collect();
-    Analysis { problems, specs, graph, triggers, parts }
+    let key = workflow.concurrency.as_ref().and_then(|concurrency| {
+        template(&concurrency.key, &["concurrency", "key"], Place::new(At::Start), &names, &mut problems)
+    });
+    let parts = (0..layout.slots.len()).map(|index| parts::of(index, specs[index], &names, &mut problems)).collect();
+    let output = workflow.output.as_ref().map(|output| parts::output(output, &names, &mut problems));
+    Analysis { problems, specs, graph, triggers, key, parts, output, layout }
 }
 
-/// The number of every id. The first of two equal ones counts.
-fn ids(workflow: &Workflow, problems: &mut Problems) -> HashMap<String, usize> {
-    let mut ids = HashMap::new();
-    for (index, step) in workflow.steps.iter().enumerate() {
-        if step.id.is_empty() {
-            continue;
-        }
-        if ids.contains_key(&step.id) {
-            let message = format!("the id `{}` is taken by an earlier step", step.id);
-            problems.add("duplicate-id", &["steps", &index.to_string(), "id"], Part::Value, message);
-        } else {
-            ids.insert(step.id.clone(), index);
+/// Each id once, over all blocks.
+fn ids(layout: &Layout<'_>, problems: &mut Problems) {
+    for (number, slot) in layout.slots.iter().enumerate() {
+        let id = slot.step.id.as_str();
+        if slot.role != Role::Repeated && layout.ids.get(id).is_some_and(|first| *first != number) {
+            let message = format!("the id `{id}` is taken by another step");
+            problems.add("duplicate-id", &slot.at(&["id"]), Part::Value, message);
         }
     }
-    ids
 }
 
 /// A run that a message or the clock starts is given no inputs.
@@ -134,19 +138,22 @@ fn inputs(workflow: &Workflow, problems: &mut Problems) {
     }
 }
 
-fn spec<'c>(index: usize, step: &StepDef, catalog: &'c Catalog, problems: &mut Problems) -> Option<&'c StepSpec> {
-    let spec = catalog.get(&step.uses);
-    if spec.is_none() && !step.uses.is_empty() {
-        let number = index.to_string();
-        let path = ["steps", number.as_str(), "uses"];
-        let shown = crate::lang::reader::shown(&step.uses);
-        if let Some(reason) = catalog.broken(&step.uses) {
+fn spec<'c>(slot: &Slot<'_>, catalog: &'c Catalog, problems: &mut Problems) -> Option<&'c StepSpec> {
+    if matches!(slot.role, Role::Container(_)) {
+        return None;
+    }
+    let uses = &slot.step.uses;
+    let spec = catalog.get(uses);
+    if spec.is_none() && !uses.is_empty() {
+        let path = slot.at(&["uses"]);
+        let shown = crate::lang::reader::shown(uses);
+        if let Some(reason) = catalog.broken(uses) {
             let message = format!("the plugin of `{shown}` could not be loaded: {reason}");
             problems.add("broken-plugin", &path, Part::Value, message);
         } else {
             let names: Vec<&str> = catalog.names().collect();
             problems.add("unknown-step-type", &path, Part::Value, format!("there is no step `{shown}`")).help =
-                suggestion(&step.uses, "steps", names);
+                suggestion(uses, "steps", names);
         }
     }
     spec
@@ -156,7 +163,7 @@ fn trigger_condition(index: usize, trigger: &Trigger, names: &Names<'_>, problem
     let Trigger::Message { when: Some(source), .. } = trigger else { return None };
     let number = index.to_string();
     let path = ["triggers", number.as_str(), "message", "when"];
-    expression(source, &path, Place::Trigger, names, problems)
+    expression(source, &path, Place::new(At::Trigger), names, problems)
 }
 
 /// Compiles an expression and checks its names.
@@ -173,7 +180,7 @@ pub(super) fn expression(
             Some(expr)
         }
         Err(error) => {
-            if crate::expr::Template::is_one(source) {
+            if Template::is_one(source) {
                 let message = "this is an expression, not text with expressions in it".to_string();
                 let help = Some("write it without `{{ }}`".to_string());
                 problems.syntax("bad-expression", path, SyntaxError { message, help, span: 0..source.len() });
@@ -185,64 +192,27 @@ pub(super) fn expression(
     }
 }
 
-fn parts(index: usize, spec: Option<&StepSpec>, names: &Names<'_>, problems: &mut Problems) -> Parts {
-    let step = &names.workflow.steps[index];
-    let number = index.to_string();
-    let mut parts = Parts::default();
-    let whole = Place::Step { index, item: None, output: false };
-    if let Some(source) = &step.condition {
-        parts.condition = expression(source, &["steps", &number, "if"], whole, names, problems);
-    }
-    let mut inside = whole;
-    if let Some(for_each) = &step.for_each {
-        let path = ["steps", number.as_str(), "for_each"];
-        parts.items = expression(&for_each.items, &[&path[..], &["in"]].concat(), whole, names, problems);
-        if crate::expr::is_reserved(&for_each.name) {
-            let message = format!("`as: {}` hides what expressions know by that name", for_each.name);
-            problems.add("shadowed-name", &[&path[..], &["as"]].concat(), Part::Value, message);
+/// Compiles a text and checks its names.
+pub(super) fn template(
+    source: &str,
+    path: &[&str],
+    place: Place<'_>,
+    names: &Names<'_>,
+    problems: &mut Problems,
+) -> Option<Template> {
+    match Template::compile(source) {
+        Ok(template) => {
+            template.references().iter().for_each(|reference| names.check(reference, path, place, problems));
+            Some(template)
         }
-        let item = Some(for_each.name.as_str());
-        inside = Place::Step { index, item, output: false };
-        if let Some(source) = &for_each.collect {
-            let place = Place::Step { index, item, output: true };
-            parts.collect = expression(source, &[&path[..], &["collect"]].concat(), place, names, problems);
+        Err(error) => {
+            problems.syntax("bad-template", path, error);
+            None
         }
     }
-    parts.with = fields::compile(index, spec, inside, names, problems);
-    parts.reads = reads(&parts, names);
-    parts
 }
 
-/// The steps a step's expressions read, each once, in order.
-fn reads(parts: &Parts, names: &Names<'_>) -> Vec<usize> {
-    let mut reads = Vec::new();
-    let mut add = |id: &str| reads.extend(names.ids.get(id));
-    let mut of = |references: &References| references.steps().for_each(&mut add);
-    [&parts.condition, &parts.items, &parts.collect].into_iter().flatten().for_each(|expr| of(expr.references()));
-    for (_, field) in &parts.with.fields {
-        match field {
-            super::with::Field::Condition(expr) => of(expr.references()),
-            super::with::Field::Conditions(cases) => cases.iter().for_each(|(_, expr)| of(expr.references())),
-            super::with::Field::Tree(_) => {}
-        }
-    }
-    for (_, field) in &parts.with.fields {
-        if let super::with::Field::Tree(tree) = field {
-            tree.references(&mut |_, reference| {
-                if matches!(reference.root.as_str(), "steps" | "errors")
-                    && let Some(id) = reference.first()
-                {
-                    add(id);
-                }
-            });
-        }
-    }
-    reads.sort_unstable();
-    reads.dedup();
-    reads
-}
-
-/// Templates of `with:` that do not parse.
+/// Templates of a tree that do not parse.
 pub(super) fn tree_errors(errors: Vec<TreeError>, path: &[&str], problems: &mut Problems) {
     for TreeError { path: below, error } in errors {
         let path: Vec<&str> = path.iter().copied().chain(below.iter().map(String::as_str)).collect();

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::analyse::{Part, analyse};
+use super::analyse::{Analysis, Part, analyse};
 use super::{Checked, digest};
 use crate::base::json::JsonMap;
-use crate::lang::{Catalog, Diagnostics, Source};
+use crate::lang::catalog::FieldKind;
+use crate::lang::{Catalog, Diagnostics, Parsed, Source, Spans};
 
 /// Checks one workflow file whole: syntax, keys, steps, graph, references, templates. `vars` are those of `moltrun.yaml`.
 pub fn check(source: &Source, folder: &Path, catalog: &Catalog, vars: &JsonMap) -> Checked {
@@ -15,19 +16,39 @@ pub fn check(source: &Source, folder: &Path, catalog: &Catalog, vars: &JsonMap) 
         // The path is part of the plan, which is stored as JSON.
         found.error("bad-path", 0..0, "the path of the file's folder is not UTF-8").help("rename the folder");
     }
-    let Some(parsed) = crate::lang::parse(folder, vars, &mut found) else {
-        return Checked { plan: None, diagnostics: found.finish() };
+    let Some(Parsed { workflow, spans }) = crate::lang::parse(folder, vars, &mut found) else {
+        return Checked { name: None, plan: None, diagnostics: found.finish() };
     };
-    let analysis = analyse(&parsed.workflow, catalog);
+    let name = Some(workflow.name.clone());
+    let workflow = Arc::new(workflow);
+    let analysis = analyse(&workflow, catalog);
     for problem in &analysis.problems.found {
         let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
         let span = match &problem.part {
-            Part::Key => parsed.spans.key(&path),
-            Part::Value => parsed.spans.value(&path),
-            Part::Word(word) => parsed.spans.word(&path, &source.text, word.clone()),
+            Part::Key => spans.key(&path),
+            Part::Value => spans.value(&path),
+            Part::Word(word) => spans.word(&path, &source.text, word.clone()),
         };
         found.error(problem.code, span, problem.message.clone()).help = problem.help.clone();
     }
-    let plan = if found.has_errors() { None } else { digest::assemble(parsed.workflow, analysis) };
-    Checked { plan: plan.map(Arc::new), diagnostics: found.finish() }
+    idle_timeouts(&analysis, &spans, &mut found);
+    let plan = if found.has_errors() { None } else { digest::assemble(&workflow, analysis) };
+    Checked { name, plan: plan.map(Arc::new), diagnostics: found.finish() }
+}
+
+/// A `timeout` bounds an attempt, and a step that parks the run has none that lasts. One from `defaults` is not meant for
+/// such steps, which is why this is asked of the file.
+fn idle_timeouts(analysis: &Analysis<'_, '_>, spans: &Spans, found: &mut Diagnostics<'_>) {
+    for (slot, spec) in analysis.layout.slots.iter().zip(&analysis.specs) {
+        let Some((spec, field)) = spec.and_then(|spec| Some((spec, spec.parks()?))) else { continue };
+        let path = slot.at(&["timeout"]);
+        if !spans.has(&path) {
+            continue;
+        }
+        let message = format!("`timeout` bounds an attempt, and `{}` parks the run", spec.name);
+        found.error("misplaced-key", spans.key(&path), message).help(match field.kind {
+            FieldKind::Workflow => "the `timeout` of the workflow that is called bounds its run".to_string(),
+            _ => format!("say how long the run waits with `{}`, under `with`", field.name),
+        });
+    }
 }

@@ -2,107 +2,179 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::analyse::{Analysis, analyse};
-use super::{Plan, PlanForEach, PlanStep, PlanTrigger};
-use crate::base::Json;
+use super::analyse::{Analysis, Parts, analyse};
+use super::fields::Input;
+use super::graph::Graph;
+use super::layout::{Role, Slot};
+use super::{Plan, PlanConcurrency, PlanForEach, PlanOnce, PlanStep, PlanTrigger};
 use crate::base::hex::hex;
-use crate::lang::{Catalog, Workflow};
+use crate::base::{Effect, Json, limits};
+use crate::lang::workflow::{Join, OnUnknown, Retry, StepDef};
+use crate::lang::{Catalog, StepSpec, Workflow};
 
-/// The form of stored plans. A later one can read this one's.
-const VERSION: u64 = 1;
+/// The form of stored plans. Version 1 had no blocks and numbered the steps of the file, so a run of a version 1 plan goes
+/// on unless it had a `for_each`.
+const VERSION: u64 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored plan cannot be run any more: {0}")]
 pub struct RestoreError(pub String);
 
 /// The plan of a workflow in which the analysis found nothing wrong; None if it did.
-pub(super) fn assemble(workflow: Workflow, analysis: Analysis<'_>) -> Option<Plan> {
-    let Analysis { problems, specs, graph, triggers, parts } = analysis;
-    if !problems.found.is_empty() || graph.order.len() != workflow.steps.len() {
+pub(super) fn assemble(workflow: &Arc<Workflow>, analysis: Analysis<'_, '_>) -> Option<Plan> {
+    let Analysis { problems, layout, specs, graph, triggers, key, parts, output } = analysis;
+    if !problems.found.is_empty() || graph.order.len() != layout.slots.len() {
         return None;
     }
-    let mut steps = Vec::with_capacity(workflow.steps.len());
-    for (index, ((step, spec), parts)) in workflow.steps.iter().zip(specs).zip(parts).enumerate() {
-        let spec = spec?;
-        let dependents = |port: Option<&str>| {
-            let needs = |step: &usize| {
-                graph.needs[*step].iter().any(|edge| edge.from == index && port.is_none_or(|port| edge.port == port))
-            };
-            (0..workflow.steps.len()).filter(needs).collect::<Vec<_>>()
-        };
-        let for_each = match &step.for_each {
-            None => None,
-            Some(each) => Some(PlanForEach {
-                items: parts.items?,
-                name: each.name.as_str().into(),
-                concurrency: each.concurrency,
-                on_item_error: each.on_item_error,
-                collect: parts.collect,
-            }),
-        };
-        steps.push(PlanStep {
-            id: step.id.as_str().into(),
-            uses: step.uses.as_str().into(),
-            effect: spec.effect,
-            needs: graph.needs[index].clone(),
-            dependents: dependents(None),
-            join: step.join,
-            handles_error: !dependents(Some("error")).is_empty(),
-            condition: parts.condition,
-            with: parts.with,
-            for_each,
-            retry: step.retry.clone().unwrap_or_default(),
-            timeout_ms: step.timeout_ms.unwrap_or(spec.timeout_ms),
-            on_unknown: step.on_unknown,
-            reads: parts.reads,
+    let mut steps = Vec::with_capacity(layout.slots.len());
+    for (index, (slot, (spec, parts))) in layout.slots.iter().zip(specs.into_iter().zip(parts)).enumerate() {
+        steps.push(match slot.role {
+            Role::Container(block) => container(index, slot, block, &graph, parts)?,
+            Role::Single | Role::Repeated => single(index, slot, spec?, &graph, parts),
         });
     }
     let defaults = workflow.inputs.iter().filter_map(|input| Some((input.name.clone(), input.default.clone()?)));
     let defaults = Json::Object(defaults.collect());
     let plan_triggers = workflow.triggers.iter().cloned().zip(triggers);
+    let concurrency = workflow.concurrency.as_ref().zip(key);
     Some(Plan {
-        digest: digest(&stored(&workflow)).into(),
+        digest: digest(&Stored { version: VERSION, workflow }).into(),
         name: workflow.name.as_str().into(),
         vars: Arc::new(Json::Object(workflow.vars.clone())),
         default_inputs: Arc::new(defaults),
         triggers: plan_triggers.map(|(trigger, when)| PlanTrigger { trigger, when }).collect(),
+        blocks: layout.blocks,
+        concurrency: concurrency.map(|(concurrency, key)| PlanConcurrency {
+            key,
+            limit: concurrency.limit,
+            overflow: concurrency.overflow,
+        }),
+        timeout_ms: workflow.timeout_ms,
+        on_failure: workflow.on_failure.as_deref().map(Into::into),
+        retention_ms: workflow.retention_ms,
+        output,
         steps,
         order: graph.order,
-        workflow: Arc::new(workflow),
+        workflow: workflow.clone(),
     })
 }
 
-/// Keys stay in the order of the file, because the order of a switch's cases means something.
-fn stored(workflow: &Workflow) -> Json {
-    // String keys, finite numbers, and a path that `check` has seen to be text: it cannot fail.
-    let workflow = serde_json::to_value(workflow).unwrap_or_default();
-    json!({ "version": VERSION, "workflow": workflow })
+/// A step without what is about its place in the graph, which a step that is repeated leaves to its container.
+fn bare(slot: &Slot<'_>, uses: &str, effect: Effect, timeout_ms: u64, parts: Parts) -> PlanStep {
+    let Parts { condition, input: Input { with, deferred, calls }, once, reads, .. } = parts;
+    let written = slot.step.once.as_ref();
+    PlanStep {
+        id: slot.step.id.as_str().into(),
+        block: slot.block,
+        uses: uses.into(),
+        effect,
+        needs: Vec::new(),
+        dependents: Vec::new(),
+        join: Join::default(),
+        handles_error: false,
+        condition,
+        with,
+        for_each: None,
+        retry: slot.step.retry.clone().unwrap_or_default(),
+        timeout_ms: slot.step.timeout_ms.unwrap_or(timeout_ms),
+        on_unknown: slot.step.on_unknown,
+        reads,
+        once: once.zip(written).map(|(key, once)| PlanOnce { key, ttl_ms: once.ttl_ms }),
+        correlate: deferred.as_ref().map(|when| when.demands("incoming")).unwrap_or_default(),
+        deferred,
+        calls: calls.map(Into::into),
+    }
 }
 
-fn digest(stored: &Json) -> String {
-    hex(&Sha256::digest(stored.to_string().as_bytes()))
+fn single(index: usize, slot: &Slot<'_>, spec: &StepSpec, graph: &Graph, parts: Parts) -> PlanStep {
+    let step = bare(slot, &slot.step.uses, spec.effect, spec.timeout_ms, parts);
+    if slot.role == Role::Repeated { step } else { placed(index, slot, graph, step) }
+}
+
+fn container(index: usize, slot: &Slot<'_>, block: usize, graph: &Graph, mut parts: Parts) -> Option<PlanStep> {
+    let each = slot.step.for_each.as_ref()?;
+    let for_each = PlanForEach {
+        items: parts.items.take()?,
+        source: parts.source,
+        block,
+        name: each.name.as_str().into(),
+        concurrency: each.concurrency,
+        on_item_error: each.on_item_error,
+        collect: parts.collect.take(),
+    };
+    let step = bare(slot, StepDef::BLOCK, Effect::Pure, limits::STEP_TIMEOUT_MS, parts);
+    // The attempts are those of its steps.
+    let step = PlanStep {
+        for_each: Some(for_each),
+        retry: Retry::default(),
+        timeout_ms: limits::STEP_TIMEOUT_MS,
+        on_unknown: OnUnknown::default(),
+        once: None,
+        ..step
+    };
+    Some(placed(index, slot, graph, step))
+}
+
+/// The step at its place in the graph.
+fn placed(index: usize, slot: &Slot<'_>, graph: &Graph, step: PlanStep) -> PlanStep {
+    let dependents = |port: Option<&str>| {
+        let needs = |step: &usize| {
+            graph.needs[*step].iter().any(|edge| edge.from == index && port.is_none_or(|port| edge.port == port))
+        };
+        (0..graph.needs.len()).filter(needs).collect::<Vec<_>>()
+    };
+    PlanStep {
+        needs: graph.needs[index].clone(),
+        dependents: dependents(None),
+        join: slot.step.join,
+        handles_error: !dependents(Some("error")).is_empty(),
+        ..step
+    }
+}
+
+/// The form of a plan in the store. Keys stay in the order of the file, because the order of a switch's cases means
+/// something.
+#[derive(Serialize)]
+struct Stored<'w> {
+    version: u64,
+    workflow: &'w Workflow,
+}
+
+/// Of the compact JSON text. String keys, finite numbers, and a path that `check` has seen to be text: making it cannot
+/// fail.
+fn digest(stored: &impl Serialize) -> String {
+    hex(&Sha256::digest(serde_json::to_vec(stored).unwrap_or_default()))
 }
 
 impl Plan {
     /// The form that is saved under the digest.
     pub fn stored(&self) -> Json {
-        stored(&self.workflow)
+        serde_json::to_value(Stored { version: VERSION, workflow: &self.workflow }).unwrap_or_default()
     }
 
     /// A plan back from its stored form; an error says what the catalog of today lacks.
     pub fn restore(stored: &Json, catalog: &Catalog) -> Result<Self, RestoreError> {
         let version = stored["version"].as_u64();
-        if version != Some(VERSION) {
+        if !matches!(version, Some(1..=VERSION)) {
             return Err(RestoreError(format!("its form is version {}, not {VERSION}", stored["version"])));
         }
-        let workflow: Workflow = serde_json::from_value(stored["workflow"].clone())
+        let workflow: Arc<Workflow> = serde_json::from_value(stored["workflow"].clone())
             .map_err(|error| RestoreError(format!("its form is not that of a workflow: {error}")))?;
+        if version == Some(1)
+            && let Some(step) = workflow.steps.iter().find(|step| step.for_each.is_some())
+        {
+            let reason =
+                format!("its step `{}` has a `for_each`, which an earlier version journaled otherwise", step.id);
+            return Err(RestoreError(reason));
+        }
         let analysis = analyse(&workflow, catalog);
         let reasons = analysis.problems.found.iter().take(5);
         let reasons: Vec<_> = reasons.map(|p| format!("{}: {}", p.path.join("."), p.message)).collect();
-        assemble(workflow, analysis).ok_or_else(|| RestoreError(reasons.join("; ")))
+        let plan = assemble(&workflow, analysis).ok_or_else(|| RestoreError(reasons.join("; ")))?;
+        // That of the form it was stored in, whatever its version.
+        Ok(Self { digest: digest(stored).into(), ..plan })
     }
 }

@@ -5,12 +5,22 @@ use serde_json::Value as Json;
 use super::analyse::{Part, Problems, expression, tree_errors};
 use super::references::{Names, Place};
 use super::with::{Field as Compiled, With};
-use crate::base::duration;
 use crate::base::json::kind;
-use crate::expr::Tree;
+use crate::base::{duration, time};
+use crate::expr::{Expr, Tree};
 use crate::lang::catalog::{Field, FieldKind, Fields};
 use crate::lang::diagnostic::suggestion;
-use crate::lang::{StepSpec, is_identifier};
+use crate::lang::{StepSpec, is_identifier, is_workflow_name};
+
+/// `with:`, compiled.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pub with: With,
+    /// What must hold of the event that the step waits for.
+    pub deferred: Option<Expr>,
+    /// The workflow it calls, where that is a constant.
+    pub calls: Option<String>,
+}
 
 /// Compiles the `with` of step `index`. Of a step whose type is unknown only the templates are checked.
 pub(super) fn compile(
@@ -19,13 +29,13 @@ pub(super) fn compile(
     place: Place<'_>,
     names: &Names<'_>,
     problems: &mut Problems,
-) -> With {
-    let step = &names.workflow.steps[index];
-    let number = index.to_string();
-    let mut with = With::default();
-    for (key, value) in &step.with {
-        let path = ["steps", number.as_str(), "with", key.as_str()];
-        let mut cx = Cx { place, names, problems };
+) -> Input {
+    let slot = &names.layout.slots[index];
+    let given = &slot.step.with;
+    let mut input = Input::default();
+    for (key, value) in given {
+        let path = slot.at(&["with", key]);
+        let mut cx = Cx { place, names, problems, input: &mut input };
         let compiled = match spec.map(|spec| (&spec.fields, spec)) {
             Some((Fields::Known(known), spec)) => match known.iter().find(|field| field.name == key) {
                 Some(field) => cx.known(field, value, &path),
@@ -43,8 +53,10 @@ pub(super) fn compile(
             // A bare expression of an unknown step would look like text; a template is one anywhere.
             Some((Fields::Any, _)) | None => Some(cx.tree(value, &path)),
         };
-        with.fields.extend(compiled.map(|field| (key.clone(), field)));
+        input.with.fields.extend(compiled.map(|field| (key.clone(), field)));
     }
+    input.with.fields.shrink_to_fit();
+    let is_given = |name: &str| given.get(name).is_some_and(|value| !value.is_null());
     if let Some(spec) = spec {
         let required: Vec<&str> = match &spec.fields {
             Fields::Known(known) => known.iter().filter(|field| field.required).map(|field| field.name).collect(),
@@ -53,18 +65,33 @@ pub(super) fn compile(
             }
             Fields::Any => Vec::new(),
         };
-        for name in required.into_iter().filter(|name| step.with.get(*name).is_none_or(Json::is_null)) {
+        for name in required.into_iter().filter(|name| !is_given(name)) {
             let message = format!("`{}` needs `with.{name}`", spec.name);
-            problems.add("missing-key", &["steps", &number, "uses"], Part::Value, message);
+            problems.add("missing-key", &slot.at(&["uses"]), Part::Value, message);
+        }
+        if let (Some(pause), Some(until)) = (spec.field(FieldKind::Pause), spec.field(FieldKind::Until)) {
+            let (pause, until) = (pause.name, until.name);
+            match (is_given(pause), is_given(until)) {
+                (false, false) => {
+                    let message = format!("`{}` needs `with.{pause}` or `with.{until}`", spec.name);
+                    problems.add("missing-key", &slot.at(&["uses"]), Part::Value, message);
+                }
+                (true, true) => {
+                    let message = format!("`{}` takes `{pause}` or `{until}`, not both", spec.name);
+                    problems.add("conflicting-keys", &slot.at(&["with", until]), Part::Key, message);
+                }
+                _ => {}
+            }
         }
     }
-    with
+    input
 }
 
 struct Cx<'a, 'p> {
     place: Place<'a>,
     names: &'a Names<'a>,
     problems: &'p mut Problems,
+    input: &'p mut Input,
 }
 
 impl Cx<'_, '_> {
@@ -103,7 +130,7 @@ impl Cx<'_, '_> {
                 Json::String(text) if crate::expr::Template::is_one(text) => Some(self.tree(value, path)),
                 _ => self.wrong(path, "a number", value),
             },
-            FieldKind::Duration => match value {
+            FieldKind::Duration | FieldKind::Pause => match value {
                 Json::String(text) if crate::expr::Template::is_one(text) => Some(self.tree(value, path)),
                 Json::String(text) => match duration::parse_ms(text) {
                     Ok(_) => Some(self.tree(value, path)),
@@ -126,10 +153,45 @@ impl Cx<'_, '_> {
                 }
                 _ => self.wrong(path, "text", value),
             },
+            FieldKind::Until => self.until(value, path),
+            FieldKind::Workflow => match value {
+                Json::String(text) if crate::expr::Template::is_one(text) => Some(self.tree(value, path)),
+                Json::String(text) if is_workflow_name(text) => {
+                    self.input.calls = Some(text.clone());
+                    Some(self.tree(value, path))
+                }
+                Json::String(text) => {
+                    let shown = crate::lang::reader::shown(text);
+                    self.problems.add("bad-name", path, Part::Value, format!("`{shown}` is no name of a workflow"));
+                    None
+                }
+                _ => self.wrong(path, "text", value),
+            },
+            FieldKind::Incoming => {
+                self.place.incoming = true;
+                self.input.deferred = self.condition(value, path);
+                self.place.incoming = false;
+                None
+            }
         }
     }
 
-    fn condition(&mut self, value: &Json, path: &[&str]) -> Option<crate::expr::Expr> {
+    fn until(&mut self, value: &Json, path: &[&str]) -> Option<Compiled> {
+        let error = match value {
+            Json::String(text) if crate::expr::Template::is_one(text) => None,
+            Json::String(text) => time::parse(text).err().map(|error| error.to_string()),
+            Json::Number(ms) if ms.as_i64().is_none() => Some(format!("{ms} is no time in milliseconds")),
+            Json::Number(_) => None,
+            _ => return self.wrong(path, "a time", value),
+        };
+        if let Some(error) = error {
+            self.problems.add("bad-time", path, Part::Value, error);
+            return None;
+        }
+        Some(self.tree(value, path))
+    }
+
+    fn condition(&mut self, value: &Json, path: &[&str]) -> Option<Expr> {
         let source = match value {
             Json::String(text) => text.clone(),
             Json::Bool(_) | Json::Number(_) => value.to_string(),

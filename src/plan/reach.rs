@@ -6,20 +6,20 @@
 
 use super::analyse::{Part, Problems};
 use super::graph::Graph;
-use crate::lang::Workflow;
+use super::layout::Layout;
 use crate::lang::workflow::Join;
 
 /// By step number, the port the step must have ended on.
 type Must<'a> = Vec<Option<&'a str>>;
 
-pub(super) fn check(workflow: &Workflow, graph: &Graph, problems: &mut Problems) {
+pub(super) fn check(layout: &Layout<'_>, graph: &Graph, problems: &mut Problems) {
     // None: the step can never run.
-    let mut must: Vec<Option<Must<'_>>> = vec![Some(Vec::new()); workflow.steps.len()];
+    let mut must: Vec<Option<Must<'_>>> = vec![Some(Vec::new()); layout.slots.len()];
     for &step in &graph.order {
         let needs = &graph.needs[step];
-        let nothing = || vec![None; workflow.steps.len()];
+        let nothing = || vec![None; layout.slots.len()];
         let mut clash = None;
-        must[step] = match workflow.steps[step].join {
+        must[step] = match layout.slots[step].step.join {
             Join::All => needs.iter().try_fold(nothing(), |mut all: Must<'_>, need| {
                 let above = must[need.from].as_ref()?;
                 let own = std::iter::once((need.from, need.port.as_str()));
@@ -39,7 +39,7 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, problems: &mut Problems)
             Join::Any => {
                 let branches = needs.iter().filter_map(|need| {
                     let mut branch = must[need.from].clone()?;
-                    branch.resize(workflow.steps.len(), None);
+                    branch.resize(layout.slots.len(), None);
                     branch[need.from] = Some(need.port.as_str());
                     Some(branch)
                 });
@@ -51,11 +51,11 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, problems: &mut Problems)
         };
         // A step after one that never runs is not reported again.
         if let Some((from, one, other)) = clash {
-            let (id, from) = (&workflow.steps[step].id, &workflow.steps[from].id);
-            let number = step.to_string();
+            let slot = &layout.slots[step];
+            let (id, from) = (&slot.step.id, &layout.slots[from].step.id);
             let message = format!("`{id}` can never run: it needs both `{from}.{one}` and `{from}.{other}`");
             let help = format!("`{from}` ends on one port only; `join: any` runs after either");
-            problems.add("never-runs", &["steps", &number, "needs"], Part::Value, message).help = Some(help);
+            problems.add("never-runs", &slot.at(&["needs"]), Part::Value, message).help = Some(help);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::{Checked, check};
@@ -35,8 +36,20 @@ pub(super) fn catalog() -> Catalog {
     let cases = Fields::Known(vec![field("cases", FieldKind::Conditions, true)]);
     add("switch", Effect::Pure, Ports::KeysOf("cases"), cases);
     add("set", Effect::Pure, ok(), Fields::Any);
-    let wait = Fields::Known(vec![field("for", FieldKind::Duration, true)]);
+    let wait = Fields::Known(vec![field("for", FieldKind::Pause, false), field("until", FieldKind::Until, false)]);
     add("wait", Effect::Pure, ok(), wait);
+    add("fail", Effect::Pure, fixed(&[]), Fields::Known(vec![field("message", FieldKind::Text, true)]));
+    let wait_for = Fields::Known(vec![
+        field("event", FieldKind::Text, false),
+        field("when", FieldKind::Incoming, false),
+        field("timeout", FieldKind::Pause, false),
+    ]);
+    add("wait_for", Effect::Pure, fixed(&["ok", "timeout"]), wait_for);
+    let approve = Fields::Known(vec![field("title", FieldKind::Text, true), field("timeout", FieldKind::Pause, false)]);
+    add("approve", Effect::Pure, fixed(&["ok", "rejected", "timeout"]), approve);
+    let call =
+        Fields::Known(vec![field("workflow", FieldKind::Workflow, true), field("inputs", FieldKind::Any, false)]);
+    add("call", Effect::Pure, ok(), call);
     let send = ["session", "to", "text"].map(|name| field(name, FieldKind::Text, true));
     add("moltflow.send", Effect::AtMostOnce, ok(), Fields::Known(send.to_vec()));
     let prompt = Fields::Known(vec![
@@ -130,3 +143,152 @@ steps:
     for_each: { in: "['a', 'b']", as: word, concurrency: 4, on_item_error: stop, collect: output.w }
     with: { w: "{{ word }}{{ index }}" }
 "#;
+
+/// A workflow of blocks within blocks, with everything that is about a whole run.
+pub(super) const BROADCAST: &str = r#"
+name: team-broadcast
+triggers: [manual]
+concurrency: { key: "{{ event.session }}-{{ vars.oncall }}", limit: 2, overflow: skip }
+timeout: 1h
+on_failure: alarm
+retention: 30d
+defaults: { timeout: 20s, retry: { attempts: 2 } }
+output: { sent: "{{ steps.each_team.succeeded }}", list: [1, "{{ steps.report }}"] }
+steps:
+  - id: teams
+    uses: set
+    with: { a: 1 }
+  - id: each_team
+    name: 'Every "team"'
+    if: event.session != ""
+    for_each: { in: steps.teams, as: team, concurrency: 2, collect: "[team, steps.summary]" }
+    steps:
+      - id: members
+        uses: ai.prompt
+        with: { prompt: "Who is in {{ team }}?" }
+      - id: each_member
+        for_each: { in: steps.members.list, as: member, on_item_error: stop }
+        steps:
+          - id: fit
+            uses: filter
+            with: { when: member.phone != "" }
+          - id: hello
+            uses: moltflow.send
+            with: { session: "{{ event.session }}", to: "{{ member.phone }}", text: "{{ team }} {{ index }} {{ steps.members.text }} {{ steps.teams.a }}" }
+          - id: answer
+            uses: wait_for
+            with:
+              when: incoming.data.from == steps.hello.to and event.session == incoming.session and 'ok' in incoming.data.body
+              timeout: 6h
+          - id: late
+            needs: [answer.timeout]
+            uses: set
+      - id: summary
+        uses: set
+        with: { done: "{{ steps.each_member.total }}" }
+  - id: single
+    needs: [each_team, each_team.error]
+    join: any
+    if: event.session != ""
+    for_each: { in: "[1, 2]" }
+    uses: set
+    with: { n: "{{ item }}", a: "{{ steps.teams.a }}" }
+    once: { key: "single:{{ item }}", ttl: 1h }
+  - id: report
+    needs: [each_team]
+    uses: set
+"#;
+
+/// A step of a random workflow: what it needs and reads of those before it, and the steps of its block.
+#[derive(Clone, Debug)]
+struct Draft {
+    filter: bool,
+    repeated: bool,
+    needs: Vec<(prop::sample::Index, bool)>,
+    reads: Option<prop::sample::Index>,
+    any: bool,
+    steps: Vec<Draft>,
+}
+
+/// The `steps:` of any workflow that is right but for edges that cannot all be taken.
+pub(super) fn any_steps() -> impl Strategy<Value = String> {
+    let leaf = (any::<bool>(), any::<bool>(), drafted(Just(Vec::new()).boxed()))
+        .prop_map(|(filter, repeated, draft)| Draft { filter, repeated, ..draft });
+    // One level less than the bound: a leaf may repeat itself.
+    let depth = limits::FOR_EACH_DEPTH as u32 - 1;
+    let step = leaf.prop_recursive(depth, 24, 4, |inner| drafted(prop::collection::vec(inner, 1..4).boxed()));
+    prop::collection::vec(step, 1..6).prop_map(|drafts| {
+        let mut text = String::new();
+        write_steps(&drafts, 0, &mut Written::default(), &mut text);
+        text
+    })
+}
+
+fn drafted(steps: BoxedStrategy<Vec<Draft>>) -> impl Strategy<Value = Draft> {
+    let needs = prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3);
+    let reads = prop::option::of(any::<prop::sample::Index>());
+    (needs, reads, any::<bool>(), steps).prop_map(|(needs, reads, any, steps)| Draft {
+        filter: false,
+        repeated: false,
+        needs,
+        reads,
+        any,
+        steps,
+    })
+}
+
+#[derive(Default)]
+struct Written {
+    /// Steps so far, which makes their ids.
+    count: usize,
+    /// What the next step may read: the id of a step of each block around it.
+    outer: Vec<String>,
+}
+
+fn write_steps(drafts: &[Draft], depth: usize, written: &mut Written, text: &mut String) {
+    use std::fmt::Write;
+    let pad = "    ".repeat(depth + 1);
+    // Of this block: id, and whether it has the port `rejected`.
+    let mut before: Vec<(String, bool)> = Vec::new();
+    for draft in drafts {
+        let id = format!("s{}", written.count);
+        written.count += 1;
+        let _ = write!(text, "{pad}- id: {id}\n{pad}  join: {}\n", if draft.any { "any" } else { "all" });
+        let mut needs: Vec<String> = Vec::new();
+        if !before.is_empty() {
+            for (from, rejected) in &draft.needs {
+                let (from, filter) = from.get(&before);
+                let port = if *rejected && *filter { ".rejected" } else { "" };
+                needs.push(format!("{from}{port}"));
+            }
+        }
+        needs.sort();
+        needs.dedup();
+        let _ = writeln!(text, "{pad}  needs: [{}]", needs.join(", "));
+        // What it needs, and what is around it, it may read.
+        let mut readable: Vec<String> = needs.iter().map(|need| need.replace(".rejected", "")).collect();
+        readable.extend(written.outer.iter().cloned());
+        let read = draft.reads.filter(|_| !readable.is_empty()).map(|index| index.get(&readable).clone());
+        let read = read.map_or("1".to_string(), |id| format!("steps.{id}"));
+        let each = format!("{pad}  for_each: {{ in: \"[{read}]\", as: i{depth}");
+        if draft.steps.is_empty() {
+            if draft.repeated {
+                let _ = writeln!(text, "{each}, collect: output }}");
+            }
+            let _ = match draft.filter {
+                true => writeln!(text, "{pad}  uses: filter\n{pad}  with: {{ when: \"{read}\" }}"),
+                false => writeln!(text, "{pad}  uses: set\n{pad}  with: {{ x: \"{{{{ {read} }}}}\" }}"),
+            };
+        } else {
+            let inner = written.count;
+            let _ = writeln!(text, "{each}, collect: steps.s{inner} }}\n{pad}  steps:");
+            let outer = needs.first().map(|need| need.replace(".rejected", ""));
+            written.outer.extend(outer.clone());
+            write_steps(&draft.steps, depth + 1, written, text);
+            if outer.is_some() {
+                written.outer.pop();
+            }
+        }
+        before.push((id, draft.filter && !draft.repeated && draft.steps.is_empty()));
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::samples::{SUPPORT, catalog, checked, mistakes, source};
+use super::samples::{BROADCAST, SUPPORT, catalog, checked, mistakes, source};
 use super::*;
 use crate::expr::{Item, Scope};
 use crate::lang::{Catalog, render};
@@ -103,8 +103,8 @@ fn with_renders_each_field_in_its_way() {
     assert_eq!(step(2, &scope), Ok(json!({"cases": null})));
     scope.errors.insert("answer".into(), Arc::new(json!({"code": "c", "message": "m"})));
     assert_eq!(step(6, &scope), Ok(json!({"why": "m", "list": [1, {"score": 0}]})));
-    scope.item = Some(Item { name: "word".into(), value: Arc::new(json!("a")), index: 1 });
-    assert_eq!(step(7, &scope), Ok(json!({"w": "a1"})));
+    scope.items.push(Item { name: "word".into(), value: Arc::new(json!("a")), index: 1 });
+    assert_eq!(step(8, &scope), Ok(json!({"w": "a1"})));
 }
 
 #[test]
@@ -383,6 +383,9 @@ const SPLICES: &[&str] = &[
     "\u{feff}",
     "steps",
     "needs: [a]",
+    "for_each: { in: '[1]' }",
+    "steps:\n",
+    "incoming",
     "route.else",
     "\r",
     "? ",
@@ -400,11 +403,12 @@ proptest! {
 
     #[test]
     fn no_mutated_workflow_panics(
-        edits in prop::collection::vec((0usize..SUPPORT.len(), 0usize..12, prop::sample::select(SPLICES)), 1..6)
+        start in prop::sample::select(vec![SUPPORT, BROADCAST]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, prop::sample::select(SPLICES)), 1..6)
     ) {
-        let mut text = SUPPORT.to_string();
+        let mut text = start.to_string();
         for (at, cut, splice) in edits {
-            let at = at.min(text.len());
+            let at = at.index(text.len() + 1);
             let start = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             let end = (start + cut).min(text.len());
             let end = (end..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());

@@ -1,4 +1,5 @@
-//! `POST /hooks/moltflow`: answered 200 only after every run it starts is committed (invariant 9).
+//! `POST /hooks/moltflow`: answered 200 only after every run it starts is committed, and every run that waited for it has it
+//! (invariant 9).
 
 use std::sync::Arc;
 
@@ -31,9 +32,16 @@ pub async fn moltflow(
         .map_err(|error| Problem::bad_request("not_json", format!("the body is no JSON: {error}")))?;
     let event =
         moltflow::Event::parse(&payload).map_err(|error| Problem::bad_request("not_an_event", error.to_string()))?;
-    let submissions = message::submissions(&server.plans, &event, &Arc::new(payload), server.clock.now());
+    let payload = Arc::new(payload);
+    let submissions = message::submissions(&server.live.now(), &event, &payload, server.clock.now());
     let accepted = server.engine.submit(submissions).await?;
-    Ok(axum::Json(json!({"accepted": accepted.iter().flatten().count()})))
+    // Whoever is answered 503 delivers again: what was accepted above is known then.
+    let delivered = server.engine.deliver(&event.event, &moltflow::dedupe_key(&payload), &payload).await?;
+    let mut answer = json!({"accepted": accepted.iter().flatten().count()});
+    if delivered > 0 {
+        answer["delivered"] = json!(delivered);
+    }
+    Ok(axum::Json(answer))
 }
 
 fn unread(rejection: BytesRejection) -> Problem {

@@ -1,11 +1,14 @@
 //! The daemon's HTTP side: webhooks in, API for people and programs. Routes and answers are in `contract.md`'s form; what is
 //! not built is not routed.
 
+mod attention;
 mod guard;
 mod hooks;
 mod problem;
 mod runs;
+mod schedules;
 mod serve;
+mod words;
 mod workflows;
 
 use std::sync::Arc;
@@ -19,7 +22,8 @@ use axum::routing::{get, post};
 use crate::base::{Secret, limits};
 use crate::engine::ports::{Clock, Query, RunFilter};
 use crate::engine::run::Engine;
-use crate::plan::{Folder, Plan};
+use crate::triggers::live::Live;
+use crate::triggers::schedule::Schedules;
 
 pub use self::problem::Problem;
 pub use self::serve::{Bounds, serve};
@@ -29,10 +33,9 @@ pub struct Server {
     pub engine: Engine,
     pub query: Arc<dyn Query>,
     pub clock: Arc<dyn Clock>,
-    /// The workflows that may start runs.
-    pub plans: Vec<Arc<Plan>>,
-    /// All files, the broken ones too.
-    pub folder: Folder,
+    /// The workflows, as the folder stands at this moment.
+    pub live: Live,
+    pub schedules: Schedules,
     pub token: Option<Secret>,
     pub webhook_secret: Option<Secret>,
 }
@@ -45,10 +48,15 @@ pub fn router(server: Server) -> Router {
         .route("/api/v1/workflows/{name}", get(workflows::show))
         .route("/api/v1/workflows/{name}/graph", get(workflows::graph))
         .route("/api/v1/workflows/{name}/runs", post(workflows::run))
+        .route("/api/v1/schedules", get(schedules::list))
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))
-        .route("/api/v1/runs/{id}/resolve", post(runs::resolve))
+        .route("/api/v1/runs/{id}/resolve", post(words::resolve))
+        .route("/api/v1/runs/{id}/approve", post(words::approve))
+        .route("/api/v1/runs/{id}/cancel", post(words::cancel))
+        .route("/api/v1/runs/{id}/retry", post(words::retry))
+        .route("/api/v1/attention", get(attention::list))
         .layer(from_fn_with_state(server.clone(), guard::guard));
     Router::new()
         .route("/hooks/moltflow", post(hooks::moltflow))
@@ -68,10 +76,11 @@ async fn ready(State(server): State<Arc<Server>>) -> Result<&'static str, Proble
     if *server.engine.stopping().borrow() {
         return Err(Problem::busy("the daemon is stopping"));
     }
-    if server.engine.load() >= limits::QUEUED_RUNS {
+    if server.engine.is_full() {
         return Err(Problem::busy("too many runs are waiting for a worker"));
     }
-    // Fails when the database cannot be read, or its writer is gone.
+    server.query.writable()?;
+    // Fails when the database cannot be read.
     server.query.runs(RunFilter { limit: 1, ..RunFilter::default() }).await?;
     Ok("ready\n")
 }

@@ -4,8 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::engine::decide::Refused;
 use crate::engine::ports::StoreError;
-use crate::engine::run::{LoadError, PlanError, ResolveError, SubmitError};
+use crate::engine::run::{LoadError, PlanError, SubmitError, WordError};
 
 /// One refused request.
 #[derive(Debug)]
@@ -63,7 +64,16 @@ impl From<StoreError> for Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Store(error) => error.into(),
+            SubmitError::Store(error @ StoreError::Unavailable(_)) => error.into(),
+            // Whoever delivers it will do so again, but only the log's reader can mend this.
+            SubmitError::Store(error) => {
+                tracing::error!(%error, "a run was not accepted");
+                match error {
+                    // Another daemon has the database: delivered again, it may reach that one.
+                    StoreError::Conflict(_) => Self::busy(error.to_string()),
+                    error => error.into(),
+                }
+            }
             SubmitError::Busy(_) | SubmitError::Stopping => Self::busy(error.to_string()),
         }
     }
@@ -78,15 +88,21 @@ impl From<LoadError> for Problem {
     }
 }
 
-impl From<ResolveError> for Problem {
-    fn from(error: ResolveError) -> Self {
-        match error {
-            ResolveError::Load(error) => error.into(),
-            ResolveError::NoStep(_) => Self::new(StatusCode::NOT_FOUND, "no_such_step", error.to_string()),
-            ResolveError::Refused(_) | ResolveError::NotHeld { .. } => {
-                Self::new(StatusCode::CONFLICT, "not_held", error.to_string())
-            }
-            ResolveError::Stopping => Self::busy(error.to_string()),
-        }
+impl From<WordError> for Problem {
+    fn from(error: WordError) -> Self {
+        let code = match &error {
+            WordError::Load(error) => return error.clone().into(),
+            WordError::Stopping => return Self::busy(error.to_string()),
+            WordError::NoStep(_) => return Self::new(StatusCode::NOT_FOUND, "no_such_step", error.to_string()),
+            WordError::InsideForEach(_) => "inside_for_each",
+            WordError::KeyBusy => "key_busy",
+            WordError::NotHeld { .. } => "not_held",
+            WordError::NoApproval { .. } => "no_approval",
+            WordError::Refused(Refused::Ended(_)) => "ended",
+            WordError::Refused(Refused::NotEnded(_)) => "not_ended",
+            WordError::Refused(Refused::NothingToRetry) => "nothing_to_retry",
+            WordError::Refused(_) => "refused",
+        };
+        Self::new(StatusCode::CONFLICT, code, error.to_string())
     }
 }

@@ -1,22 +1,20 @@
-//! Runs: the list, one of them, its journal, and a person's word on what is held.
+//! Runs: the list, one of them, its journal.
 
 use std::sync::Arc;
 
 use axum::Json as Body;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Problem, Server};
 use crate::base::{Json, RunId, limits};
-use crate::engine::decide::Resolution;
 use crate::engine::event::RunStatus;
 use crate::engine::ports::RunFilter;
 
 /// Runs of a page when the caller names no number.
-const DEFAULT_LIMIT: u32 = 50;
+pub(super) const DEFAULT_LIMIT: u32 = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,42 +57,30 @@ pub async fn show(State(server): State<Arc<Server>>, Path(id): Path<String>) -> 
     Ok(Body(body))
 }
 
-pub async fn journal(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Body<Json>, Problem> {
-    let seen = server.engine.report(run_id(&id)?).await?;
-    Ok(Body(json!({"run": seen.row.id, "steps": seen.step_ids, "events": seen.journal})))
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ResolveBody {
-    step: String,
-    item: Option<u32>,
-    outcome: Outcome,
+pub struct JournalQuery {
+    from: Option<u64>,
+    limit: Option<u32>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Sent,
-    NotSent,
-    Skip,
-}
-
-pub async fn resolve(
+pub async fn journal(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-    body: Result<Body<ResolveBody>, JsonRejection>,
-) -> Result<StatusCode, Problem> {
-    let Body(body) = body.map_err(|error| Problem::bad_request("bad_body", error.body_text()))?;
-    let resolution = match body.outcome {
-        Outcome::Sent => Resolution::Sent,
-        Outcome::NotSent => Resolution::NotSent,
-        Outcome::Skip => Resolution::Skip,
-    };
-    server.engine.resolve(run_id(&id)?, &body.step, body.item, resolution).await?;
-    Ok(StatusCode::NO_CONTENT)
+    query: Result<Query<JournalQuery>, QueryRejection>,
+) -> Result<Body<Json>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let (run, from) = (run_id(&id)?, query.from.unwrap_or(0));
+    let limit = query.limit.unwrap_or(limits::JOURNAL_PAGE);
+    if !(1..=limits::JOURNAL_PAGE).contains(&limit) {
+        return Err(Problem::bad_request("bad_limit", format!("limit is 1 to {}", limits::JOURNAL_PAGE)));
+    }
+    let (steps, events) = server.engine.journal(run, from, limit).await?;
+    let next = from + events.len() as u64;
+    let next = (events.len() == limit as usize).then_some(next);
+    Ok(Body(json!({"run": run, "steps": steps, "events": events, "next": next})))
 }
 
-fn run_id(text: &str) -> Result<RunId, Problem> {
+pub(super) fn run_id(text: &str) -> Result<RunId, Problem> {
     RunId::parse(text).map_err(|error| Problem::bad_request("bad_run_id", error.to_string()))
 }

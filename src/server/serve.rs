@@ -5,17 +5,20 @@
 //! client takes to read its answer.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use futures::{FutureExt, StreamExt, stream};
+use futures::future::BoxFuture;
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -117,6 +120,7 @@ async fn connection(
     let _ = socket.set_nodelay(true);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
     let ended = tokio::select! {
+        biased;
         ended = &mut connection => ended,
         () = closed(closing) => {
             connection.as_mut().graceful_shutdown();
@@ -141,19 +145,60 @@ async fn body_in_time(State(bound): State<BodyBound>, request: Request, next: Ne
         return next.run(request).await;
     }
     let late = Arc::new(AtomicBool::new(false));
-    let (tells, asks) = (late.clone(), late.clone());
-    let deadline = bound.clock.sleep_until(bound.clock.now().saturating_add_unsigned(bound.ms));
-    let deadline = deadline.map(move |()| tells.store(true, Ordering::Relaxed));
-    // Never cut short as if it were whole: a late body ends with an error.
-    let error = stream::once(async move { asks.load(Ordering::Relaxed) })
-        .filter_map(async |late| late.then(|| Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))));
-    let request = request.map(|body| Body::from_stream(body.into_data_stream().take_until(deadline).chain(error)));
+    let ms = bound.ms;
+    let request = request.map(|body| Body::new(Timed { body, bound, deadline: None, late: late.clone() }));
     let response = next.run(request).await;
     if late.load(Ordering::Relaxed) {
-        let detail = format!("the request's body took longer than {} s", bound.ms.div_ceil(1_000));
+        let detail = format!("the request's body took longer than {} s", ms.div_ceil(1_000));
         return Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", detail).into_response();
     }
     response
+}
+
+/// A body that must end in time. Its clock runs from the first moment that it is waited for: most bodies come with their
+/// head and are never waited for.
+struct Timed {
+    body: Body,
+    bound: BodyBound,
+    deadline: Option<BoxFuture<'static, ()>>,
+    late: Arc<AtomicBool>,
+}
+
+impl HttpBody for Timed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        let this = &mut *self;
+        if this.late.load(Ordering::Relaxed) {
+            return Poll::Ready(None);
+        }
+        let deadline = this.deadline.get_or_insert_with(|| {
+            this.bound.clock.sleep_until(this.bound.clock.now().saturating_add_unsigned(this.bound.ms))
+        });
+        match deadline.as_mut().poll(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => {
+                this.late.store(true, Ordering::Relaxed);
+                // Never cut short as if it were whole: a late body ends with an error.
+                Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 #[cfg(test)]

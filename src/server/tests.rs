@@ -11,11 +11,17 @@ use crate::engine::ports::{RunRow, StoreError};
 use crate::engine::run::{Parts, Steps};
 use crate::lang::Catalog;
 use crate::store::memory::MemoryStore;
+use crate::triggers::live::Served;
+use crate::triggers::schedule;
 
 /// A store whose writer is gone.
 struct Gone;
 
 impl Query for Gone {
+    fn writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn runs(&self, _: RunFilter) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>> {
         async { Err(StoreError::Unavailable("the writer has stopped".to_string())) }.boxed()
     }
@@ -24,21 +30,28 @@ impl Query for Gone {
 async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
     let store = Arc::new(MemoryStore::default());
     let clock = Arc::new(SystemClock);
+    let live = Live::new(Served::default());
     let parts = Parts {
         store: store.clone(),
         clock: clock.clone(),
         catalog: Arc::new(Catalog::default()),
         steps: Steps::default(),
         observers: Vec::new(),
-        active_runs: 1,
+        workflows: Arc::new(live.clone()),
+        retention_ms: None,
+        workers: 1,
+        workers_per_workflow: 1,
+        queue: 100,
         recover: true,
     };
+    let engine = Engine::start(parts).await.unwrap();
+    let (schedules, _task) = schedule::start(&live, engine.clone(), store.clone(), clock.clone()).await.unwrap();
     Arc::new(Server {
-        engine: Engine::start(parts).await.unwrap(),
+        engine,
         query: query.unwrap_or(store),
         clock,
-        plans: Vec::new(),
-        folder: Folder::default(),
+        live,
+        schedules,
         token: None,
         webhook_secret: None,
     })

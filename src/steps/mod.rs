@@ -1,20 +1,25 @@
 //! The built-in steps, one file each, and the registry that knows them all.
 
 pub mod ai_prompt;
+pub mod approve;
+pub mod call;
 pub mod data_read;
+pub mod fail;
 pub mod filter;
 pub mod moltflow_send;
 pub mod set;
+pub mod state;
 pub mod switch;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unconfigured;
 pub mod wait;
+pub mod wait_for;
 
 use std::sync::Arc;
 
-use crate::base::{Effect, Json, limits};
-use crate::engine::ports::Step;
+use crate::base::{Effect, Json, Millis, duration, limits};
+use crate::engine::ports::{Failure, Step, StepCall, StepError};
 use crate::engine::run::Steps;
 use crate::lang::Catalog;
 use crate::lang::catalog::{Field, FieldKind, Fields, Ports, StepSpec};
@@ -58,4 +63,25 @@ fn text(input: &Json, name: &str) -> Option<String> {
         Json::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// When a pause that the field `name` may name is over, counted from the step's beginning; None without one.
+fn due(call: &StepCall, name: &str, code: &str) -> Result<Option<Millis>, StepError> {
+    Ok(pause_ms(&call.input, name, code)?.map(|ms| call.now.saturating_add_unsigned(ms)))
+}
+
+/// The duration that the field `name` may hold, in milliseconds; a failure by the name of `code` if it is none.
+fn pause_ms(input: &Json, name: &str, code: &str) -> Result<Option<u64>, StepError> {
+    match input.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => {
+            let ms = duration::parse_ms(text);
+            ms.map(Some).map_err(|error| permanent(code, format!("with.{name}: {error}")))
+        }
+        Some(other) => Err(permanent(code, format!("with.{name} must be a duration such as 30s, not {other}"))),
+    }
+}
+
+fn permanent(code: &str, message: impl Into<String>) -> StepError {
+    StepError::Permanent(Failure::new(code, message))
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::base::{Json, RunId};
-use crate::engine::ports::StepCall;
+use crate::engine::clock::SystemClock;
+use crate::engine::ports::{Keys, Outcome, StepCall};
 use crate::lang::Workflow;
+use crate::store::memory::MemoryStore;
 
 /// The first attempt of a step with `input` as its rendered `with:`.
 pub(crate) fn call(input: Json) -> StepCall {
@@ -12,10 +14,18 @@ pub(crate) fn call(input: Json) -> StepCall {
         run: RunId::new(0, 0),
         workflow: Arc::new(Workflow::without_steps("w")),
         step: "s".into(),
-        item: None,
+        items: Vec::new(),
         attempt: 1,
         now: 0,
         timeout_ms: 10_000,
         input,
+        keys: Keys::new(Arc::new(MemoryStore::default()), Arc::new(SystemClock)),
+    }
+}
+
+/// By what is shown of them: rows and held keys have no other equality.
+impl PartialEq for Outcome {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
     }
 }

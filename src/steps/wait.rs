@@ -3,8 +3,9 @@
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
-use super::{field, spec};
-use crate::base::{Effect, Json, Millis, duration};
+use super::field;
+use crate::base::{Effect, Json, Millis, duration, time};
+use crate::engine::ports;
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
@@ -13,12 +14,17 @@ pub struct Wait(StepSpec);
 
 impl Default for Wait {
     fn default() -> Self {
-        let fields = vec![
-            field("for", FieldKind::Duration, false, "how long, such as `30s` or `6h`"),
-            field("until", FieldKind::Text, false, "a time: RFC 3339 with an offset, or milliseconds since 1970"),
-        ];
-        Self(spec("wait", "parks the run; give `for` or `until`", Effect::Pure, fields))
+        Self(spec())
     }
+}
+
+/// For the catalog.
+pub fn spec() -> StepSpec {
+    let fields = vec![
+        field("for", FieldKind::Pause, false, "how long, such as `30s` or `6h`"),
+        field("until", FieldKind::Until, false, "a time: RFC 3339 with an offset, or milliseconds since 1970"),
+    ];
+    super::spec("wait", "parks the run; give `for` or `until`", Effect::Pure, fields)
 }
 
 impl Step for Wait {
@@ -28,7 +34,7 @@ impl Step for Wait {
 
     fn run<'a>(&'a self, call: StepCall) -> BoxFuture<'a, Result<Outcome, StepError>> {
         let until = until(&call).map_err(|message| StepError::Permanent(Failure::new("wait.bad_time", message)));
-        ready(until.map(Outcome::SleepUntil)).boxed()
+        ready(until.map(|until| Outcome::Waits(ports::Wait::Until(until)))).boxed()
     }
 }
 
@@ -38,21 +44,11 @@ fn until(call: &StepCall) -> Result<Millis, String> {
             let ms = duration::parse_ms(text).map_err(|error| error.to_string())?;
             Ok(call.now.saturating_add_unsigned(ms))
         }
-        (None, Some(Json::String(text))) => parse_time(text),
+        (None, Some(Json::String(text))) => time::parse(text).map_err(|error| error.to_string()),
         (None, Some(Json::Number(ms))) => ms.as_i64().ok_or_else(|| format!("{ms} is no time in milliseconds")),
         (None, None) => Err("give `for` or `until`".to_string()),
         (Some(_), Some(_)) => Err("give `for` or `until`, not both".to_string()),
         (Some(other), None) => Err(format!("`for` must be a duration such as 30s, not {other}")),
         (None, Some(other)) => Err(format!("`until` must be a time, not {other}")),
     }
-}
-
-fn parse_time(text: &str) -> Result<Millis, String> {
-    if let Ok(ms) = text.parse() {
-        return Ok(ms);
-    }
-    let timestamp: jiff::Timestamp = text.parse().map_err(|_| {
-        format!("`{text}` is no time; write RFC 3339 with an offset, such as 2026-03-01T09:00:00+01:00")
-    })?;
-    Ok(timestamp.as_millisecond())
 }

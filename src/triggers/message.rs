@@ -9,15 +9,17 @@ use crate::expr::Scope;
 use crate::lang::workflow::{From, Trigger};
 use crate::moltflow;
 use crate::plan::{Plan, PlanTrigger};
+use crate::triggers::live::Served;
 
 /// A submission for each workflow that wants this event. Redeliveries carry the same dedupe key.
-pub fn submissions(plans: &[Arc<Plan>], event: &moltflow::Event, payload: &Arc<Json>, now: Millis) -> Vec<Submission> {
+pub fn submissions(served: &Served, event: &moltflow::Event, payload: &Arc<Json>, now: Millis) -> Vec<Submission> {
     if event.event != "message" {
         return Vec::new();
     }
     let key = moltflow::dedupe_key(payload);
+    let listening = served.listening(&event.session);
     let wanting =
-        plans.iter().filter(|plan| plan.triggers.iter().any(|trigger| wants(plan, trigger, event, payload, now)));
+        listening.filter(|plan| plan.triggers.iter().any(|trigger| wants(plan, trigger, event, payload, now)));
     wanting
         .map(|plan| Submission {
             plan: plan.clone(),
@@ -28,6 +30,7 @@ pub fn submissions(plans: &[Arc<Plan>], event: &moltflow::Event, payload: &Arc<J
                 key: format!("message:{}:{key}", plan.name),
                 expires_at: Some(now + limits::DEDUPE_TTL_MS),
             }),
+            lane: None,
         })
         .collect()
 }

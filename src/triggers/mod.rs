@@ -1,5 +1,8 @@
-//! What starts runs: messages by webhook, schedules, people.
+//! What starts runs: messages by webhook, schedules, people; and which workflows there are to start.
 
-pub mod manual;
+pub mod live;
 pub mod message;
+pub mod reload;
 pub mod schedule;
+#[cfg(test)]
+mod testing;

@@ -167,3 +167,71 @@ async fn all_of_them_serve_together() {
     receivers.sort();
     assert_eq!(receivers, [ONCALL, CUSTOMER]);
 }
+
+/// `workflows/appointment-reminder.yaml`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appointment_reminder_waits_for_each_answer() {
+    let far = GuideServer::start();
+    let folder = folder(&far);
+    let daemon = Daemon::start(&folder);
+    let mut rows = csv::Reader::from_path(repository("workflows/appointments.csv")).unwrap();
+    let patients: Vec<(String, String)> = rows
+        .records()
+        .map(|row| row.unwrap())
+        .map(|row| (format!("{}@c.us", row[0].trim_start_matches('+')), row[1].to_string()))
+        .collect();
+    let id = daemon.api().start("appointment-reminder", &json!({})).await;
+    far.ledger().arrived(patients.len()).await;
+    let asked: Vec<String> = sent(&far).into_iter().map(|(to, _)| to).collect();
+    assert!(patients.iter().all(|(chat, _)| asked.contains(chat)), "{asked:?}");
+    let waiting = daemon.api().reaches(&id, "waiting").await;
+    assert_eq!(waiting["steps"]["reminders"]["items"]["total"], 3, "{waiting:#}");
+
+    // Only words of those who were asked are answers, and the last is no yes.
+    let stranger = load::message("M0", CUSTOMER, "yes");
+    assert_eq!(daemon.api().webhook(stranger.to_string(), None).await.unwrap().body["delivered"], Value::Null);
+    for (number, ((chat, _), body)) in patients.iter().zip(["Yes!", "YES please", "I moved away"]).enumerate() {
+        let answer = load::message(&format!("A{number}"), chat, body);
+        let answered = daemon.api().webhook(answer.to_string(), None).await.unwrap();
+        assert_eq!((answered.status, &answered.body["delivered"]), (200, &json!(1)), "{body}");
+    }
+    let run = daemon.api().reaches(&id, "succeeded").await;
+    assert_eq!(run["steps"]["reminders"]["output"]["collected"], json!(["agreed", "agreed", "else"]), "{run:#}");
+    let mut told = sent(&far)[3..].to_vec();
+    told.sort();
+    assert_eq!(
+        told[0],
+        (ONCALL.to_string(), "Chidi, Dr. (+15551230003), Tuesday 11:00: said I moved away".to_string())
+    );
+    assert!(told[1].1.starts_with("Thank you, Ana.") && told[2].1.starts_with("Thank you, Bela."), "{told:?}");
+
+    // Nobody is reminded of the same appointment again; nobody answers, either, so the run waits.
+    let again = daemon.api().start("appointment-reminder", &json!({})).await;
+    let run = daemon.api().reaches(&again, "succeeded").await;
+    assert_eq!(run["steps"]["reminders"]["output"]["skipped"], 3, "{run:#}");
+    assert_eq!(sent(&far).len(), 6);
+}
+
+/// `workflows/announcement.yaml`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn announcement_is_sent_only_when_a_person_says_yes() {
+    let far = GuideServer::start();
+    let folder = folder(&far);
+    let daemon = Daemon::start(&folder);
+    let inputs = json!({"text": "We are closed on Friday."});
+
+    let id = daemon.api().start("announcement", &inputs).await;
+    daemon.api().reaches(&id, "waiting").await;
+    let word = ["runs", "approve", &id, "--step", "approval", "--reject", "--by", "ana", "--comment", "too long"];
+    folder.ask(daemon.url(), word).exits(0);
+    let run = daemon.api().reaches(&id, "failed").await;
+    assert_eq!(run["steps"]["withdrawn"]["error"]["message"], "ana said no: too long", "{run:#}");
+    assert_eq!(sent(&far), []);
+
+    let id = daemon.api().start("announcement", &inputs).await;
+    daemon.api().reaches(&id, "waiting").await;
+    folder.ask(daemon.url(), ["runs", "approve", &id, "--step", "approval"]).exits(0);
+    let run = daemon.api().reaches(&id, "succeeded").await;
+    assert_eq!((&run["output"], sent(&far).len()), (&json!({"number": 1}), 5), "{run:#}");
+    assert!(sent(&far).iter().all(|(_, text)| text == "No. 1: We are closed on Friday."));
+}

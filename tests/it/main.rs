@@ -1,16 +1,29 @@
 //! The outside proof: the real program as a process, on real sockets, against a far side written from the API guide
 //! alone. Nothing here reaches into the library, so a test can only pass by what a user would see too.
 
+mod blocks;
+mod calls;
 mod commands;
+mod damage;
 mod demo;
+mod disk;
 mod examples;
 mod far_side;
 mod kill;
+mod kill_at_random;
 mod outcomes;
+mod parked;
 mod pipes;
+mod pressure;
+mod reload;
+mod restarts;
 mod schedule;
+mod second;
 mod serve_load;
 mod shown;
 mod stops;
 mod support;
+mod takeover;
 mod validate;
+mod values;
+mod words;

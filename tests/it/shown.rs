@@ -27,7 +27,8 @@ async fn a_held_item_is_named_and_a_customers_text_is_only_text() {
     let id = runs[0]["id"].as_str().unwrap();
 
     let shown = folder.ask(daemon.url(), ["runs", "show", id]).exits(0).stdout;
-    assert!(shown.contains("held: --item 0\n"), "{shown}");
+    let command = format!("moltrun runs resolve {id} --step each --item 0 sent|not-sent|skip\n");
+    assert!(shown.contains(&command), "{shown}");
     assert!(shown.contains("\\u001b[2J\\u009b1m\\u202erun succeeded"), "{shown}");
     assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{shown}");
     let time = Regex::new(r"created \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z by message").unwrap();

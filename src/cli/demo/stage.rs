@@ -14,8 +14,8 @@ use super::super::signals::Signals;
 use super::super::{Exit, Failed, out};
 use super::script::FILES;
 use crate::app::{self, App, Listener, Serving};
+use crate::base::Secret;
 use crate::base::json::JsonMap;
-use crate::base::{Secret, limits};
 use crate::config::{Config, Engine, Server};
 use crate::engine::run::Submission;
 use crate::moltflow::{self, Credentials};
@@ -23,6 +23,7 @@ use crate::net::Policy;
 use crate::plan::{Folder, Plan};
 use crate::sandbox::{Options, Sandbox};
 use crate::steps::ai_prompt::{AiProviders, Provider};
+use crate::triggers::live::{Live, Served};
 
 /// How long the end waits for what is still at work, in milliseconds. Nothing should be.
 const GRACE_MS: u64 = 1_000;
@@ -60,9 +61,11 @@ impl Stage {
         }
         let (progress, committed) = Progress::new();
         let listener = Listener::bind(config.server.listen).await?;
-        let app = App::start(&config, steps, &config.database, clock, vec![progress], true).await?;
         let plans = checked.plans.clone();
-        let serving = app.serve(&config, checked, listener).await?;
+        let live = Live::new(Served::of(&checked));
+        let workflows = Arc::new(live.clone());
+        let app = App::start(&config, steps, &config.database, clock, workflows, vec![progress], true).await?;
+        let serving = app.serve(&config, checked, live, listener).await?;
         if let Some(moltflow) = &app.moltflow {
             let url = format!("http://{}/hooks/moltflow", serving.address);
             moltflow.create_webhook(&url, &["message"]).await.map_err(|error| failed(&error))?;
@@ -84,6 +87,7 @@ impl Stage {
             event: Arc::new(json!({"event": "manual"})),
             inputs: plan.default_inputs.clone(),
             dedupe: None,
+            lane: None,
         };
         let accepted = self.app.engine.submit(vec![submission]).await;
         accepted.map(|_| ()).map_err(|error| Failed::new(Exit::Failed, error.to_string()))
@@ -137,7 +141,7 @@ fn config(
         },
         net,
         vars: JsonMap::new(),
-        engine: Engine { workers: limits::ACTIVE_RUNS, grace_ms: GRACE_MS },
+        engine: Engine { grace_ms: GRACE_MS, ..Engine::default() },
         senders: BTreeMap::new(),
         grants: BTreeMap::new(),
     })

@@ -11,25 +11,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::Shared;
-use super::execute::{ItemValues, Tools, prepare};
+use super::claims::Claims;
+use super::execute::{Done, Tools, prepare};
+use super::mail::{Answer, Mail};
+use super::values::{ItemValues, ValueError};
+use super::{calls, collect, deliver, snapshot};
 use crate::base::json::text_len;
 use crate::base::{Effect, Millis, limits};
 use crate::engine::decide::{Command, Decision, Input, Refused, decide};
-use crate::engine::event::{Event, RunStatus};
-use crate::engine::ports::{Commit, StoreError};
+use crate::engine::event::{Event, Place, RunStatus};
+use crate::engine::ports::{Commit, Failure, Held, Listen, StoreError, Write};
 use crate::engine::state::RunState;
+use crate::engine::waiting::Waiting;
 use crate::plan::Plan;
-
-/// An input from outside, with somebody waiting for the answer.
-pub struct Mail {
-    pub input: Input,
-    pub answer: oneshot::Sender<Result<(), Refused>>,
-}
 
 /// How a driver left its run.
 pub enum Left {
     Ended,
-    /// Until its timer, or a person.
+    /// Until its timer, an event, or a person.
     Parked(Option<Millis>),
     /// The daemon is stopping; the journal has what is needed to go on.
     Stopped,
@@ -39,32 +38,68 @@ pub enum Left {
     Stuck(Refused),
 }
 
+/// What the store has of a run beside its journal.
+pub struct Stored {
+    pub row: (RunStatus, Option<Millis>),
+    /// When the next snapshot is worth its writing, in events.
+    pub snapshot_at: u64,
+}
+
+impl Stored {
+    /// Of a run that was just created.
+    pub fn fresh() -> Self {
+        Self { row: (RunStatus::Queued, None), snapshot_at: snapshot::next(0, 0) }
+    }
+}
+
 pub struct Driver {
-    shared: Arc<Shared>,
-    plan: Arc<Plan>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) plan: Arc<Plan>,
     pub state: RunState,
     pub mail: mpsc::UnboundedReceiver<Mail>,
     stopping: watch::Receiver<bool>,
-    work: Work,
+    /// What the store says the run listens for.
+    listens: Vec<Listen>,
+    /// A step may have begun to listen since.
+    listened: bool,
+    /// What the run's row says.
+    row: (RunStatus, Option<Millis>),
+    /// When the next snapshot is worth its writing, in events.
+    snapshot_at: u64,
+    pub(super) work: Work,
 }
 
 #[derive(Default)]
-struct Work {
+pub(super) struct Work {
     /// Decided but not committed.
     pending: Vec<Event>,
     /// `pending` has more than pure steps' results.
     valuable: bool,
-    /// At-most-once attempts that wait for their intention's commit.
+    /// Attempts that wait for their intention's commit.
     unsaid: Vec<Command>,
-    attempts: JoinSet<Input>,
+    /// What is done once all that was decided is durable.
+    after: Vec<Command>,
+    attempts: JoinSet<Done>,
     /// Outputs in `pending`, as JSON text.
     pending_bytes: usize,
+    /// Values that are committed with `pending`, and the keys that others must not have until then.
+    pub(super) writes: Vec<Write>,
+    pub(super) held: Vec<Held>,
+    pub(super) claims: Claims,
+    /// Mail that was there before the run was taken up.
+    letters: VecDeque<Mail>,
     /// People who wait for `pending` to be durable.
-    answers: Vec<oneshot::Sender<Result<(), Refused>>>,
+    answers: Vec<Answer>,
     /// A decision was cut short because the daemon is stopping; the rest is decided again after the next start.
     cut: bool,
-    items: ItemValues,
-    inputs: VecDeque<Input>,
+    /// Something that was decided is not done because the daemon is stopping.
+    undone: bool,
+    /// The store refused something that was done outside of a commit.
+    lost: Option<StoreError>,
+    /// What is to be done at the end is being done.
+    finishing: bool,
+    pub(super) values: ItemValues,
+    pub(super) inputs: VecDeque<Done>,
 }
 
 impl Driver {
@@ -73,15 +108,28 @@ impl Driver {
         plan: Arc<Plan>,
         state: RunState,
         mail: mpsc::UnboundedReceiver<Mail>,
-        stopping: watch::Receiver<bool>,
+        stored: Stored,
     ) -> Self {
-        Self { shared, plan, state, mail, stopping, work: Work::default() }
+        // With the end of a run the journal forgets what it listened for.
+        let listens = if state.ended.is_some() { Vec::new() } else { state.listens() };
+        let stopping = shared.stopping.subscribe();
+        let Stored { row, snapshot_at } = stored;
+        let listened = !listens.is_empty();
+        Self { shared, plan, state, mail, stopping, listens, listened, row, snapshot_at, work: Work::default() }
+    }
+
+    /// A loaded run that is to stop: nothing of it is at work, and nothing is to begin before it hears so.
+    pub async fn stop_first(&mut self, first: Option<Input>) -> Option<Input> {
+        while let Ok(mail) = self.mail.try_recv() {
+            if mail.is_stop() { self.read(mail).await } else { self.work.letters.push_back(mail) }
+        }
+        first
     }
 
     /// Works until the run ends, waits, or the daemon stops.
-    pub async fn drive(&mut self, first: Input) -> Left {
+    pub async fn drive(&mut self, first: Option<Input>) -> Left {
         // Inputs go before mail: a `Resume` after it would take what the mail began for work that a crash cut off.
-        self.work.inputs.push_back(first);
+        self.work.inputs.extend(first.map(Done::from));
         loop {
             if let Err(refused) = self.decide_all().await {
                 // Attempts at work are not cut off: their outcome would be unknown for nothing.
@@ -92,20 +140,42 @@ impl Driver {
             if *self.stopping.borrow() && self.work.unsaid.is_empty() {
                 return self.stop().await;
             }
+            if let Some(error) = self.work.lost.take() {
+                return Left::Lost(error);
+            }
+            self.claim().await;
             let idle = self.work.attempts.is_empty() && self.work.unsaid.is_empty();
-            if (self.work.valuable || idle || !self.work.unsaid.is_empty() || self.is_full())
+            let due = self.work.valuable || !self.work.writes.is_empty() || !self.work.after.is_empty();
+            let began = self.shared.clock.now();
+            if (due || idle || !self.work.unsaid.is_empty() || self.is_full())
                 && let Err(error) = self.commit().await
+            {
+                return Left::Lost(error);
+            }
+            // A process that was frozen in between may have lost the database, and with it the right to act on what it said.
+            if !self.work.unsaid.is_empty()
+                && self.shared.clock.now() - began > FROZEN_MS
+                && let Err(error @ StoreError::Conflict(_)) = self.shared.store.renew(self.shared.clock.now()).await
             {
                 return Left::Lost(error);
             }
             for command in std::mem::take(&mut self.work.unsaid) {
                 self.launch(command).await;
             }
+            for command in std::mem::take(&mut self.work.after) {
+                self.follow(command);
+            }
+            if !self.work.inputs.is_empty() || !self.work.letters.is_empty() {
+                continue;
+            }
             if self.state.ended.is_some() {
                 return Left::Ended;
             }
-            if self.work.attempts.is_empty() && self.work.inputs.is_empty() {
-                return Left::Parked(self.state.wake_at());
+            if self.work.attempts.is_empty() {
+                return match self.park().await {
+                    Ok(()) => Left::Parked(self.row.1),
+                    Err(error) => Left::Lost(error),
+                };
             }
             self.wait().await;
         }
@@ -115,11 +185,12 @@ impl Driver {
     async fn decide_all(&mut self) -> Result<(), Refused> {
         while !self.is_full() {
             // Mail last: what a person says is about the state after everything that has happened.
-            if let Some(input) = self.work.inputs.pop_front() {
-                self.decide(input).await?;
+            if let Some(done) = self.work.inputs.pop_front() {
+                self.decide(done).await?;
             } else if let Some(joined) = self.work.attempts.try_join_next() {
-                self.joined(joined);
-            } else if let Ok(mail) = self.mail.try_recv() {
+                let done = self.joined(joined);
+                self.work.inputs.extend(done);
+            } else if let Some(mail) = self.work.letters.pop_front().or_else(|| self.mail.try_recv().ok()) {
                 self.read(mail).await;
             } else {
                 break;
@@ -128,14 +199,33 @@ impl Driver {
         Ok(())
     }
 
-    /// A person's word: refused at once, or answered when it is durable.
+    /// A word from outside: refused at once, or answered when it is durable.
     async fn read(&mut self, mail: Mail) {
-        match self.decide(mail.input).await {
+        let (input, answer) = match mail {
+            Mail::Input { input, answer } => (input, answer),
+            Mail::Event { event, key, payload, answer } => {
+                let accepting =
+                    deliver::accepting(&self.plan, &self.state, &mut self.work.values, &self.shared, &event, &payload);
+                match accepting.await {
+                    Ok(Some(place)) => (Input::Deliver { place, key, event: payload }, answer),
+                    Ok(None) => return drop(answer.send(Err(Refused::NotListening(Place::default())))),
+                    // Without an answer it is delivered again.
+                    Err(error) => {
+                        return tracing::warn!(run = %self.state.id, %error, "an event could not be looked at yet");
+                    }
+                }
+            }
+            Mail::Go => {
+                self.shared.heard(self.state.id);
+                (if self.state.version == 1 { Input::Begin } else { Input::Wake }, oneshot::channel().0)
+            }
+        };
+        match self.decide(Done::from(input)).await {
             // What a stop has cut short is not confirmed: without an answer the asker learns that the daemon is stopping.
             Ok(()) if self.work.cut => {}
-            Ok(()) => self.work.answers.push(mail.answer),
+            Ok(()) => self.work.answers.push(answer),
             // Whoever asked may have gone.
-            Err(refused) => drop(mail.answer.send(Err(refused))),
+            Err(refused) => drop(answer.send(Err(refused))),
         }
     }
 
@@ -143,24 +233,62 @@ impl Driver {
         self.work.pending.len() >= limits::COMMIT_EVENTS || self.work.pending_bytes >= limits::COMMIT_BYTES
     }
 
-    async fn decide(&mut self, input: Input) -> Result<(), Refused> {
+    async fn decide(&mut self, done: Done) -> Result<(), Refused> {
+        let Done { input, write, held, lost: _ } = done;
         self.work.valuable |= match &input {
-            Input::Ended { step, .. } => self.plan.steps[*step as usize].effect != Effect::Pure,
-            Input::Begin => false,
-            Input::Resume | Input::Wake | Input::Resolve { .. } => true,
+            Input::Ended { place, .. } => self.plan.steps[place.step as usize].effect != Effect::Pure,
+            Input::Begin | Input::Collected { .. } => false,
+            _ => true,
         };
+        if matches!(input, Input::Finished { .. }) {
+            self.work.finishing = false;
+        }
         let decision = self.decision(input)?;
-        self.work.pending_bytes += decision.events.iter().map(output_bytes).sum::<usize>();
+        // With the step's success or not at all.
+        if decision.events.iter().any(|event| matches!(event, Event::StepSucceeded { .. })) {
+            self.work.writes.extend(write);
+            self.work.held.extend(held);
+        }
+        for event in &decision.events {
+            self.work.pending_bytes += output_bytes(event);
+            self.listened |= match event {
+                Event::StepWaiting { why, .. } => matches!(why, Waiting::Event { .. } | Waiting::Approval { .. }),
+                Event::StepHeld { .. } | Event::RunRetried { .. } => true,
+                _ => false,
+            };
+            self.settle_claim(event).await;
+            if matches!(event, Event::RunEnded { .. }) {
+                self.let_go();
+            }
+            if let Event::StepSucceeded { step, items, .. } | Event::StepFailed { step, items, .. } = event
+                && self.plan.steps[*step as usize].for_each.is_some()
+            {
+                self.work.values.forget(&Place { step: *step, items: items.clone() });
+            }
+        }
         self.work.pending.extend(decision.events);
         for command in decision.commands {
-            let Command::Execute { step, item, .. } = command;
-            if self.is_said_first(step, item) {
-                self.work.unsaid.push(command);
-            } else {
-                self.launch(command).await;
+            match command {
+                Command::Execute { ref place, .. } if self.is_said_first(place.step) => self.work.unsaid.push(command),
+                Command::Execute { .. } | Command::Collect { .. } => self.launch(command).await,
+                Command::Call { .. } | Command::CancelCalled { .. } | Command::Finish { .. } => {
+                    self.work.after.push(command);
+                }
             }
         }
         Ok(())
+    }
+
+    /// After the end: what was at work is at work no more. If a person has the run go on, it begins anew.
+    fn let_go(&mut self) {
+        let work = &mut self.work;
+        work.attempts = JoinSet::new();
+        work.inputs.clear();
+        work.unsaid.clear();
+        work.claims.clear();
+        // Called runs are told to end all the same.
+        work.after.retain(|command| matches!(command, Command::CancelCalled { .. }));
+        work.finishing = false;
     }
 
     /// What follows from `input`. While the daemon is stopping nothing new is begun: an intention that is not going to be
@@ -173,16 +301,17 @@ impl Driver {
         }
         let before = self.state.clone();
         let mut decision = decide(&self.plan, &mut self.state, input, now)?;
+        self.work.undone |= !decision.commands.is_empty();
         decision.commands.clear();
         let intention = decision.events.iter().position(|event| match event {
-            Event::StepStarted { step, item, .. } => self.is_said_first(*step, *item),
+            Event::StepStarted { step, .. } => self.is_said_first(*step),
             _ => false,
         });
         if let Some(intention) = intention {
             decision.events.truncate(intention);
             self.state = before;
             for event in &decision.events {
-                self.state.apply(event)?;
+                self.state.apply(&self.plan, event)?;
             }
             self.work.cut = true;
         }
@@ -190,39 +319,111 @@ impl Driver {
     }
 
     /// Whether beginning it must be durable before it acts.
-    fn is_said_first(&self, step: u32, item: Option<u32>) -> bool {
+    fn is_said_first(&self, step: u32) -> bool {
         let planned = &self.plan.steps[step as usize];
-        planned.effect == Effect::AtMostOnce && (planned.for_each.is_none() || item.is_some())
+        planned.effect == Effect::AtMostOnce || planned.once.is_some()
+    }
+
+    /// Claims the `once` keys of the attempts about to be said; those that have no claim are not begun.
+    async fn claim(&mut self) {
+        for command in std::mem::take(&mut self.work.unsaid) {
+            match &command {
+                Command::Execute { place, .. } if self.plan.steps[place.step as usize].once.is_some() => {
+                    if self.take_claim(&place.clone()).await {
+                        self.work.unsaid.push(command);
+                    }
+                }
+                _ => self.work.unsaid.push(command),
+            }
+        }
     }
 
     /// Begins an attempt: what is settled at once is an input at once, the rest runs on a task of its own.
     async fn launch(&mut self, command: Command) {
-        let tools = Tools { steps: &self.shared.steps, clock: &self.shared.clock };
-        let attempt = prepare(&self.plan, &self.state, &mut self.work.items, command, &tools);
-        let mut attempt = attempt.run().boxed();
+        let (place, attempt, started_at) = match command {
+            Command::Execute { place, attempt, started_at } => (place, attempt, started_at),
+            Command::Collect { place, item } => {
+                return self.collect(place, item).await;
+            }
+            Command::Call { .. } | Command::CancelCalled { .. } | Command::Finish { .. } => {
+                return self.follow(command);
+            }
+        };
+        let shared = &self.shared;
+        let tools = Tools { steps: &shared.steps, clock: &shared.clock, store: &shared.store, keys: &shared.keys };
+        let prepared = prepare(&self.plan, &self.state, &mut self.work.values, place, attempt, started_at, &tools);
+        let mut attempt = prepared.await.run().boxed();
         match poll!(&mut attempt) {
-            std::task::Poll::Ready(input) => self.work.inputs.push_back(input),
+            std::task::Poll::Ready(done) => self.work.inputs.push_back(done),
             std::task::Poll::Pending => {
                 self.work.attempts.spawn(attempt);
             }
         }
     }
 
-    fn joined(&mut self, joined: Result<Input, tokio::task::JoinError>) {
+    /// What an item leaves, however long the store is unavailable: its steps are done and must not fail for that.
+    async fn collect(&mut self, place: Place, item: u32) {
+        loop {
+            let (plan, state, values) = (&self.plan, &self.state, &mut self.work.values);
+            let result = match collect::collect(plan, state, values, &place, item, &self.shared).await {
+                Ok(value) => Ok(value),
+                Err(ValueError::Failure(failure)) => Err(failure),
+                Err(ValueError::Store(error @ StoreError::Unavailable(_))) => {
+                    match calls::again(&self.shared, self.state.id, error).await {
+                        Ok(()) => continue,
+                        // It is asked for again after the next start.
+                        Err(_) => {
+                            self.work.undone = true;
+                            return;
+                        }
+                    }
+                }
+                Err(ValueError::Store(error)) => Err(Failure::new("store.unavailable", error.to_string())),
+            };
+            let collected = Input::Collected { place, item, result };
+            return self.work.inputs.push_back(collected.into());
+        }
+    }
+
+    /// What is done once the decision is durable.
+    fn follow(&mut self, command: Command) {
+        match command {
+            // A run that ends calls nothing more.
+            Command::Call { .. } if self.state.ending.is_some() || self.state.ended.is_some() => {}
+            Command::Call { place } => {
+                let call = calls::call(self.shared.clone(), &self.plan, &self.state, &place);
+                self.work.attempts.spawn(call);
+            }
+            Command::CancelCalled { child } => calls::cancel(&self.shared, child),
+            Command::Finish { status } if !self.work.finishing => {
+                self.work.finishing = true;
+                let finish = calls::finish(self.shared.clone(), &self.plan, &self.state, status);
+                self.work.attempts.spawn(finish);
+            }
+            Command::Finish { .. } | Command::Execute { .. } | Command::Collect { .. } => {}
+        }
+    }
+
+    fn joined(&mut self, joined: Result<Done, tokio::task::JoinError>) -> Option<Done> {
         match joined {
-            Ok(input) => self.work.inputs.push_back(input),
+            Ok(Done { lost: Some(error), .. }) => {
+                self.work.undone = true;
+                self.work.lost = Some(error);
+                None
+            }
+            Ok(done) => Some(done),
             // Steps' panics are caught inside; what is left is the runtime shutting down.
-            Err(error) => tracing::error!(run = %self.state.id, %error, "an attempt was lost"),
+            Err(error) => {
+                tracing::error!(run = %self.state.id, %error, "an attempt was lost");
+                None
+            }
         }
     }
 
     async fn wait(&mut self) {
-        if !self.work.inputs.is_empty() {
-            return;
-        }
         // A run that is parked is woken by its timer; one that is at work wakes itself.
         let clock = self.shared.clock.clone();
-        let wake_at = self.state.wake_at();
+        let wake_at = self.state.wake_at(&self.plan);
         let due = async {
             match wake_at {
                 Some(at) => clock.sleep_until(at).await,
@@ -230,31 +431,29 @@ impl Driver {
             }
         };
         tokio::select! {
-            () = due => self.work.inputs.push_back(Input::Wake),
-            Some(joined) = self.work.attempts.join_next() => self.joined(joined),
-            Some(mail) = self.mail.recv() => self.read(mail).await,
+            // In an order: a simulation that is played again goes the same way.
+            biased;
             _ = self.stopping.changed() => {}
+            Some(joined) = self.work.attempts.join_next() => {
+                let done = self.joined(joined);
+                self.work.inputs.extend(done);
+            }
+            Some(mail) = self.mail.recv() => self.read(mail).await,
+            () = due => self.work.inputs.push_back(Input::Wake.into()),
         }
     }
 
     /// Makes all that was decided durable, however long the store takes to be available.
     async fn commit(&mut self) -> Result<(), StoreError> {
-        if !self.work.pending.is_empty() {
-            let at_work =
-                !self.work.attempts.is_empty() || !self.work.unsaid.is_empty() || !self.work.inputs.is_empty();
-            // A cut decision goes on at the next start, not at a timer.
-            let status = if self.work.cut { RunStatus::Running } else { self.state.status() };
-            let commit = Commit {
-                run: self.state.id,
-                expected: self.state.version - self.work.pending.len() as u64,
-                events: std::mem::take(&mut self.work.pending),
-                status,
-                wake_at: if at_work || self.work.cut { None } else { self.state.wake_at() },
-                finished_at: status.is_final().then_some(self.state.latest_at),
-            };
+        if !self.work.pending.is_empty() || !self.work.writes.is_empty() {
+            let commit = self.next_commit();
             self.work.pending_bytes = 0;
+            if let Some(listens) = &commit.listens {
+                self.shared.listening(listens);
+            }
             self.shared.commit(&self.plan, &self.state, commit).await?;
         }
+        self.work.held.clear();
         self.work.valuable = false;
         for answer in self.work.answers.drain(..) {
             // Whoever asked may have gone; what was decided stands.
@@ -263,12 +462,88 @@ impl Driver {
         Ok(())
     }
 
+    /// Has the run's row say what it waits for: the latest commit was made while something was still to be done, such as to
+    /// start a called run, so that a crash would not have left it waiting for nobody.
+    async fn park(&mut self) -> Result<(), StoreError> {
+        let row = (self.state.status(), self.state.wake_at(&self.plan));
+        if row == self.row {
+            return Ok(());
+        }
+        self.row = row;
+        let commit = Commit {
+            run: self.state.id,
+            expected: self.state.version,
+            events: Vec::new(),
+            status: row.0,
+            wake_at: row.1,
+            finished_at: None,
+            expires_at: None,
+            writes: Vec::new(),
+            listens: None,
+            snapshot: None,
+        };
+        self.shared.commit(&self.plan, &self.state, commit).await
+    }
+
+    fn next_commit(&mut self) -> Commit {
+        let work = &mut self.work;
+        let at_work = !work.attempts.is_empty()
+            || !work.unsaid.is_empty()
+            || !work.after.is_empty()
+            || !work.inputs.is_empty()
+            || work.cut
+            || work.undone;
+        let ended = self.state.ended.is_some();
+        // What has something left to do goes on at the next start, not at a timer.
+        let status = if at_work && !ended { RunStatus::Running } else { self.state.status() };
+        let events = std::mem::take(&mut work.pending);
+        let latest = self.state.latest_at;
+        let listens = if self.listens.is_empty() && !self.listened {
+            None
+        } else {
+            let listens = if ended { Vec::new() } else { self.state.listens() };
+            self.listened = !listens.is_empty();
+            (listens != self.listens).then(|| {
+                self.listens.clone_from(&listens);
+                listens
+            })
+        };
+        let snapshot = if self.state.version >= self.snapshot_at && !ended {
+            let snapshot = snapshot::take(&self.state);
+            self.snapshot_at = snapshot::next(self.state.version, snapshot.as_ref().map_or(0, text_len));
+            snapshot
+        } else {
+            None
+        };
+        let wake_at = match self.state.parent {
+            // Until its caller has taken the result.
+            Some(_) if ended => Some(latest),
+            _ if at_work || ended => None,
+            _ => self.state.wake_at(&self.plan),
+        };
+        self.row = (status, wake_at);
+        Commit {
+            run: self.state.id,
+            expected: self.state.version - events.len() as u64,
+            events,
+            status,
+            wake_at,
+            finished_at: ended.then_some(latest),
+            expires_at: ended.then(|| self.shared.expires_at(&self.plan, latest)).flatten(),
+            writes: std::mem::take(&mut work.writes),
+            listens,
+            snapshot,
+        }
+    }
+
     /// Lets what runs end, journals it, and begins nothing more.
     async fn stop(&mut self) -> Left {
         loop {
             if let Err(refused) = self.decide_all().await {
                 return Left::Stuck(refused);
             }
+            self.work.undone |= !self.work.after.is_empty();
+            self.work.after.clear();
             if let Err(error) = self.commit().await {
                 return Left::Lost(error);
             }
@@ -276,13 +551,20 @@ impl Driver {
                 continue;
             }
             match self.work.attempts.join_next().await {
-                Some(joined) => self.joined(joined),
+                Some(joined) => {
+                    let done = self.joined(joined);
+                    self.work.inputs.extend(done);
+                }
                 None if self.state.ended.is_some() => return Left::Ended,
                 None => return Left::Stopped,
             }
         }
     }
 }
+
+/// A commit that took longer than this, in milliseconds, may have been a freeze of the whole process: less than another
+/// process waits for the lease of this one to end.
+const FROZEN_MS: Millis = 5_000;
 
 fn output_bytes(event: &Event) -> usize {
     match event {

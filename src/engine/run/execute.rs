@@ -1,34 +1,42 @@
 //! One command made real: evaluate, call the step, bound its time and its answer.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
 
 use super::scope::scope;
-use crate::base::json::{bounded, kind};
+use super::spool;
+use super::values::{ItemValues, ValueError, list_name};
+use crate::base::json::bounded;
 use crate::base::{Effect, Json, RunId, limits};
 use crate::engine::clock::stopwatch;
-use crate::engine::decide::{Command, Ended, Input};
-use crate::engine::ports::{Clock, Failure, Outcome, Step, StepCall, StepError};
-use crate::engine::state::{RunState, StepState};
-use crate::expr::{Context, ExprError, Item, Scope};
+use crate::engine::decide::{Ended, Input};
+use crate::engine::event::Place;
+use crate::engine::ports::{
+    Clock, Failure, Held, Keys, Listen, OK, Outcome, Step, StepCall, StepError, Store, StoreError, Wait, Write,
+};
+use crate::engine::state::RunState;
+use crate::engine::waiting::Waiting;
+use crate::expr::{Context, ExprError, Scope};
 use crate::lang::catalog::Ports;
 use crate::plan::{Plan, PlanStep};
 
 /// Every step of the house by name.
 pub type Steps = HashMap<Arc<str>, Arc<dyn Step>>;
 
-/// The items of a run's `for_each` steps, evaluated once while the run is in memory.
-#[derive(Default)]
-pub struct ItemValues(HashMap<u32, Vec<Arc<Json>>>);
+/// What an attempt needs of the shell.
+pub struct Tools<'a> {
+    pub steps: &'a Steps,
+    pub clock: &'a Arc<dyn Clock>,
+    pub store: &'a Arc<dyn Store>,
+    pub keys: &'a Keys,
+}
 
 /// One attempt, ready to run on a task of its own.
 pub struct Attempt {
-    step: u32,
-    item: Option<u32>,
+    place: Place,
     work: Work,
 }
 
@@ -43,163 +51,237 @@ struct Call {
     call: StepCall,
     at_most_once: bool,
     clock: Arc<dyn Clock>,
-    /// What an item leaves behind, evaluated over its output.
-    collect: Option<(Arc<Plan>, usize, Scope)>,
+    store: Arc<dyn Store>,
+    /// What the `when` of a `wait_for` demands of the event.
+    correlate: Option<(Arc<Plan>, Scope)>,
 }
 
-/// What an attempt needs of the shell.
-pub struct Tools<'a> {
-    pub steps: &'a Steps,
-    pub clock: &'a Arc<dyn Clock>,
+/// How an attempt ended, and what is to be committed with it.
+pub struct Done {
+    pub input: Input,
+    pub write: Option<Write>,
+    /// Keys that others must not have until the commit.
+    pub held: Vec<Held>,
+    /// The store refused, so that the run cannot go on here; then the input is none.
+    pub lost: Option<StoreError>,
 }
 
-/// Evaluates `if:`, `in:` and `with:` of a command. Bounded (fuel), so it is done where the run is.
-pub fn prepare(
+impl From<Input> for Done {
+    fn from(input: Input) -> Self {
+        Self { input, write: None, held: Vec::new(), lost: None }
+    }
+}
+
+impl From<StoreError> for Done {
+    fn from(lost: StoreError) -> Self {
+        Self { lost: Some(lost), ..Self::from(Input::Wake) }
+    }
+}
+
+/// Evaluates `if:`, `in:` and `with:` for an attempt at `place`. Bounded (fuel), so it is done where the run is.
+pub async fn prepare(
     plan: &Arc<Plan>,
     state: &RunState,
-    items: &mut ItemValues,
-    command: Command,
+    values: &mut ItemValues,
+    place: Place,
+    attempt: u32,
+    started_at: i64,
     tools: &Tools<'_>,
 ) -> Attempt {
-    let Command::Execute { step, item, attempt, started_at } = command;
-    let planned = &plan.steps[step as usize];
-    let scope = scope(plan, state, step as usize, attempt, started_at);
-    let work = match (&planned.for_each, item) {
-        (Some(_), None) => Work::Settled(expand(planned, items, step, &scope)),
-        _ => match evaluate(plan, planned, items, step, item, scope, state) {
-            Ok(Evaluated::Skip) => Work::Settled(Ok(Ended::ConditionFalse)),
-            Ok(Evaluated::Run { input, scope }) => call(plan, planned, state.id, command, input, scope, tools),
-            Err(failure) => Work::Settled(Err(StepError::Permanent(failure))),
+    let planned = &plan.steps[place.step as usize];
+    let mut scope = scope(plan, state, &place, attempt, started_at);
+    let work = match values.fill(plan, state, &place, &**tools.store, &mut scope).await {
+        Err(ValueError::Failure(failure)) => Work::Settled(Err(StepError::Permanent(failure))),
+        Err(ValueError::Store(error)) => Work::Settled(Err(store_trouble(&error))),
+        Ok(()) => match (holds(planned, &scope), &planned.for_each) {
+            (Err(failure), _) => Work::Settled(Err(StepError::Permanent(failure))),
+            (Ok(false), _) => Work::Settled(Ok(Ended::ConditionFalse)),
+            (Ok(true), Some(each)) => {
+                let total = values.count(plan, each, &place, state, &scope);
+                Work::Settled(total.map(Ended::Items).map_err(StepError::Permanent))
+            }
+            (Ok(true), None) => call(plan, planned, state.id, &place, attempt, started_at, scope, tools),
         },
     };
-    Attempt { step, item, work }
+    Attempt { place, work }
 }
 
-enum Evaluated {
-    Skip,
-    Run { input: Json, scope: Scope },
+fn holds(planned: &PlanStep, scope: &Scope) -> Result<bool, Failure> {
+    let Some(condition) = &planned.condition else { return Ok(true) };
+    condition.holds(scope).map_err(|error| expression("if", &error))
 }
 
-fn evaluate(
-    plan: &Plan,
-    planned: &PlanStep,
-    items: &mut ItemValues,
-    step: u32,
-    item: Option<u32>,
-    mut scope: Scope,
-    state: &RunState,
-) -> Result<Evaluated, Failure> {
-    if let (Some(each), Some(index)) = (&planned.for_each, item) {
-        let value = items.value(plan, planned, step, index, state)?;
-        scope.item = Some(Item { name: each.name.clone(), value, index });
-    }
-    let context = Context::new(&scope);
-    // The `if` of a `for_each` is about the whole step and was asked before its items.
-    if planned.for_each.is_none() && !holds(planned, &context).map_err(|error| expression("if", &error))? {
-        return Ok(Evaluated::Skip);
-    }
-    let input = planned.with.render_in(&context).map_err(|error| Failure::new(EXPRESSION, error.to_string()))?;
-    Ok(Evaluated::Run { input, scope })
-}
-
-fn holds(planned: &PlanStep, context: &Context) -> Result<bool, ExprError> {
-    planned.condition.as_ref().map_or(Ok(true), |condition| condition.holds_in(context))
-}
-
-/// Reaching a `for_each`: whether it runs at all, and how many items there are.
-fn expand(planned: &PlanStep, items: &mut ItemValues, step: u32, scope: &Scope) -> Result<Ended, StepError> {
-    match holds(planned, &Context::new(scope)) {
-        Ok(false) => Ok(Ended::ConditionFalse),
-        Ok(true) => items.count(planned, step, scope),
-        Err(error) => Err(StepError::Permanent(expression("if", &error))),
-    }
-}
-
+#[expect(clippy::too_many_arguments, reason = "the parts of one call")]
 fn call(
     plan: &Arc<Plan>,
     planned: &PlanStep,
     run: RunId,
-    command: Command,
-    input: Json,
+    place: &Place,
+    attempt: u32,
+    started_at: i64,
     scope: Scope,
     tools: &Tools<'_>,
 ) -> Work {
-    let Command::Execute { step: index, item, attempt, started_at } = command;
     let Some(step) = tools.steps.get(&planned.uses) else {
         // The plan was checked against a catalog that had it: a plugin was removed since.
         let failure = Failure::new("step.missing", format!("there is no step `{}` any more", planned.uses));
         return Work::Settled(Err(StepError::Permanent(failure)));
     };
-    let collects = planned.for_each.as_ref().is_some_and(|each| each.collect.is_some());
+    let (input, scope) = if planned.deferred.is_some() {
+        (planned.with.render(&scope), Some(scope))
+    } else {
+        (planned.with.render_in(&Context::of(scope)), None)
+    };
+    let input = match input {
+        Ok(input) => input,
+        Err(error) => return Work::Settled(Err(permanent(EXPRESSION, error.to_string()))),
+    };
     Work::Call(Box::new(Call {
         step: step.clone(),
         call: StepCall {
             run,
             workflow: plan.workflow.clone(),
             step: planned.id.clone(),
-            item,
+            items: place.items.clone(),
             attempt,
             now: started_at,
             timeout_ms: planned.timeout_ms,
             input,
+            keys: tools.keys.clone(),
         },
         at_most_once: planned.effect == Effect::AtMostOnce,
         clock: tools.clock.clone(),
-        collect: collects.then(|| (plan.clone(), index as usize, scope)),
+        store: tools.store.clone(),
+        correlate: scope.map(|scope| (plan.clone(), scope)),
     }))
 }
 
 /// The code of a failed evaluation.
-const EXPRESSION: &str = "expression";
+pub const EXPRESSION: &str = "expression";
 
-fn expression(field: &str, error: &ExprError) -> Failure {
+pub fn expression(field: &str, error: &ExprError) -> Failure {
     Failure::new(EXPRESSION, format!("{field}: {error}"))
 }
 
+pub fn permanent(code: &str, message: String) -> StepError {
+    StepError::Permanent(Failure::new(code, message))
+}
+
+/// The database could not be read just now: nothing was done, and it is tried again.
+pub fn store_trouble(error: &StoreError) -> StepError {
+    let failure = Failure::new("store.unavailable", error.to_string());
+    match error {
+        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: STORE_RETRY_MS },
+        _ => StepError::Permanent(failure),
+    }
+}
+
+/// Pause before a step that could not read the database asks again, in milliseconds.
+const STORE_RETRY_MS: u64 = 1_000;
+
 impl Attempt {
     /// Runs it to its end, which is always an [`Input::Ended`].
-    pub async fn run(self) -> Input {
-        let Self { step, item, work } = self;
+    pub async fn run(self) -> Done {
+        let Self { place, work } = self;
         let watch = stopwatch();
-        let result = match work {
-            Work::Settled(result) => result,
+        let (result, write, held) = match work {
+            Work::Settled(result) => (result, None, Vec::new()),
             Work::Call(call) => {
                 let (name, at_most_once) = (call.step.spec().name.clone(), call.at_most_once);
                 // A panic is a bug in one step and must not take the run's other steps with it.
-                let caught = std::panic::AssertUnwindSafe(call.run(item)).catch_unwind().await;
-                caught.unwrap_or_else(|_| {
-                    let failure = Failure::new("step.panicked", format!("`{name}` panicked: a bug worth reporting"));
-                    Err(if at_most_once { StepError::Unknown(failure) } else { StepError::Permanent(failure) })
-                })
+                let caught = std::panic::AssertUnwindSafe(call.run(&place)).catch_unwind().await;
+                match caught {
+                    Ok((result, None)) => (result, None, Vec::new()),
+                    Ok((result, Some((write, held)))) => (result, Some(write), vec![held]),
+                    Err(_) => {
+                        let failure =
+                            Failure::new("step.panicked", format!("`{name}` panicked: a bug worth reporting"));
+                        let error =
+                            if at_most_once { StepError::Unknown(failure) } else { StepError::Permanent(failure) };
+                        (Err(error), None, Vec::new())
+                    }
+                }
             }
         };
-        Input::Ended { step, item, result, took_us: watch.elapsed().as_micros() as u64 }
+        let took_us = watch.elapsed().as_micros() as u64;
+        Done { input: Input::Ended { place, result, took_us }, write, held, lost: None }
     }
 }
 
 impl Call {
-    async fn run(self, item: Option<u32>) -> Result<Ended, StepError> {
-        let Self { step, call, at_most_once, clock, collect } = self;
-        let timeout_ms = call.timeout_ms;
+    async fn run(self, place: &Place) -> (Result<Ended, StepError>, Option<(Write, Held)>) {
+        let Self { step, call, at_most_once, clock, store, correlate } = self;
+        let (timeout_ms, run) = (call.timeout_ms, call.run);
+        let list = list_name(place, call.attempt, clock.random());
         let deadline = clock.now().saturating_add_unsigned(timeout_ms);
-        let outcome = match select(step.run(call), clock.sleep_until(deadline)).await {
-            Either::Left((outcome, _)) => outcome,
+        let work = async {
+            match step.run(call).await? {
+                // Reading the rows is part of the step.
+                Outcome::Rows(rows) => spool::spool(rows, run, list, &*store).await.map(Whole::Ended),
+                outcome => Ok(Whole::Outcome(outcome)),
+            }
+        };
+        let work = std::pin::pin!(work);
+        let whole = match select(work, clock.sleep_until(deadline)).await {
+            Either::Left((whole, _)) => whole,
             Either::Right(((), _)) => {
                 let failure = Failure::new("step.timeout", format!("no outcome within {timeout_ms} ms"));
                 Err(if at_most_once { StepError::Unknown(failure) } else { StepError::Transient(failure) })
             }
         };
-        match outcome? {
-            Outcome::SleepUntil(until) => Ok(Ended::Step(Outcome::SleepUntil(until))),
-            Outcome::Done { port, output } => {
-                let output = bounded("the output", output, limits::STEP_OUTPUT)
-                    .map_err(|error| permanent("step.output_too_large", error.to_string()))?;
-                check_port(step.as_ref(), &port)?;
-                let output = if item.is_some() { left_behind(collect, output)? } else { output };
-                Ok(Ended::Step(Outcome::Done { port, output }))
+        match whole {
+            Err(error) => (Err(error), None),
+            Ok(Whole::Ended(ended)) => (Ok(ended), None),
+            Ok(Whole::Outcome(Outcome::Done { port, output })) => {
+                let checked = check_port(step.as_ref(), &port).and_then(|()| sized(output));
+                (checked.map(|output| Ended::Done { port, output, rows: None }), None)
             }
+            Ok(Whole::Outcome(Outcome::Written { output, write, held })) => {
+                let written = sized(output).map(|output| Ended::Done { port: OK, output, rows: None });
+                let kept = written.is_ok().then_some((write, held));
+                (written, kept)
+            }
+            Ok(Whole::Outcome(Outcome::Waits(wait))) => (Ok(waits(wait, correlate, place, &*clock)), None),
+            // Taken apart above.
+            Ok(Whole::Outcome(Outcome::Rows(_))) => (Err(permanent("step.rows", "unread rows".to_string())), None),
         }
     }
+}
+
+enum Whole {
+    Outcome(Outcome),
+    Ended(Ended),
+}
+
+fn sized(output: Json) -> Result<Json, StepError> {
+    bounded("the output", output, limits::STEP_OUTPUT)
+        .map_err(|error| permanent("step.output_too_large", error.to_string()))
+}
+
+fn waits(wait: Wait, correlate: Option<(Arc<Plan>, Scope)>, place: &Place, clock: &dyn Clock) -> Ended {
+    let (due, why) = match wait {
+        Wait::Until(due) => (Some(due), Waiting::Sleep),
+        Wait::Approval { title, details, due } => (due, Waiting::Approval { title, details }),
+        Wait::Call { workflow, inputs } => {
+            let child = RunId::new(clock.now(), clock.random());
+            (None, Waiting::Call { child, workflow, inputs })
+        }
+        Wait::Event { event, due } => {
+            // Only texts: of numbers and truth values an expression may say that they are equal though their JSON differs.
+            // Where there is none, every such event is looked at.
+            let narrow = correlate.and_then(|(plan, scope)| {
+                let demands = plan.steps[place.step as usize].correlate.iter();
+                let mut texts = demands.filter_map(|(path, expr)| match expr.eval(&scope) {
+                    Ok(value @ Json::String(_)) => Some((path.clone(), value.to_string())),
+                    _ => None,
+                });
+                texts.next()
+            });
+            let (path, value) = narrow.unwrap_or_default();
+            (due, Waiting::Event { on: vec![Listen { event, path, value }] })
+        }
+    };
+    Ended::Waits { due, why }
 }
 
 fn check_port(step: &dyn Step, port: &str) -> Result<(), StepError> {
@@ -210,73 +292,4 @@ fn check_port(step: &dyn Step, port: &str) -> Result<(), StepError> {
         )),
         Ports::Fixed(_) | Ports::KeysOf(_) => Ok(()),
     }
-}
-
-/// What an item of a `for_each` leaves in the journal: the value of `collect:`, or nothing.
-fn left_behind(collect: Option<(Arc<Plan>, usize, Scope)>, output: Json) -> Result<Json, StepError> {
-    let Some((plan, step, mut scope)) = collect else { return Ok(Json::Null) };
-    let Some(expr) = plan.steps[step].for_each.as_ref().and_then(|each| each.collect.as_ref()) else {
-        return Ok(Json::Null);
-    };
-    scope.output = Some(Arc::new(output));
-    let done = "the step itself succeeded and is not run again";
-    let value = expr.eval(&scope);
-    let value = value.map_err(|error| permanent(EXPRESSION, format!("for_each.collect: {error} ({done})")))?;
-    bounded("a collected value", value, limits::COLLECTED_VALUE)
-        .map_err(|error| permanent("for_each.collect_too_large", format!("{error} ({done})")))
-}
-
-fn permanent(code: &str, message: String) -> StepError {
-    StepError::Permanent(Failure::new(code, message))
-}
-
-impl ItemValues {
-    /// Evaluates `in:` and says how many items there are.
-    fn count(&mut self, planned: &PlanStep, step: u32, scope: &Scope) -> Result<Ended, StepError> {
-        let values = evaluate_items(planned, scope).map_err(StepError::Permanent)?;
-        let total = values.len() as u32;
-        self.0.insert(step, values);
-        Ok(Ended::Items(total))
-    }
-
-    fn value(
-        &mut self,
-        plan: &Plan,
-        planned: &PlanStep,
-        step: u32,
-        index: u32,
-        state: &RunState,
-    ) -> Result<Arc<Json>, Failure> {
-        let values = match self.0.entry(step) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                // After a restart: the same names at the same logical time give the same items.
-                let StepState::Items(items) = &state.steps[step as usize] else {
-                    return Err(Failure::new("for_each.lost", "the step has no items"));
-                };
-                let scope = scope(plan, state, step as usize, 1, items.started_at);
-                unknown.insert(evaluate_items(planned, &scope)?)
-            }
-        };
-        values
-            .get(index as usize)
-            .cloned()
-            .ok_or_else(|| Failure::new("for_each.lost", format!("there is no item {index} any more")))
-    }
-}
-
-fn evaluate_items(planned: &PlanStep, scope: &Scope) -> Result<Vec<Arc<Json>>, Failure> {
-    let Some(each) = &planned.for_each else { return Ok(Vec::new()) };
-    let found = match each.items.eval(scope).map_err(|error| expression("for_each.in", &error))? {
-        Json::Array(values) => values,
-        other => {
-            let kind = kind(&other);
-            return Err(Failure::new("for_each.no_list", format!("for_each.in: a list is needed, this is {kind}")));
-        }
-    };
-    if found.len() > limits::FOR_EACH_ITEMS {
-        let message = format!("for_each.in: {} items, more than the {} allowed", found.len(), limits::FOR_EACH_ITEMS);
-        return Err(Failure::new("for_each.too_many", message));
-    }
-    Ok(found.into_iter().map(Arc::new).collect())
 }

@@ -1,73 +1,153 @@
-//! Parked runs by the time they want to be woken. The store has the truth; this is the part that fires.
+//! Wakes parked runs. A parked run is a row of the store and nothing else: only the earliest ones are in memory, in a window
+//! that is refilled from the store while it is used up.
+//!
+//! What is *absent*: polling. When every row is in the window (a daemon at rest), the store is not asked again.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(test)]
+mod tests;
+mod window;
 
-use futures::future::{Either, select};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use tokio::sync::{Notify, mpsc};
 
-use crate::base::{Millis, RunId};
-use crate::engine::ports::Clock;
+use self::window::Window;
+use crate::base::{Millis, RunId, limits};
+use crate::engine::ports::{Clock, Store};
 
-/// One timer a run: setting it again replaces it.
+/// Pause after the store could not be read, in milliseconds. What the window holds is fired meanwhile.
+const READ_RETRY_MS: Millis = 250;
+
+/// One timer a run: setting it again replaces it. A run may be woken once too often (its row changed while it was read),
+/// never too seldom.
 pub struct Timers {
-    waiting: Mutex<Waiting>,
+    window: Mutex<Window>,
     /// Rung when the earliest timer changed.
     earlier: Notify,
+    /// Rung when the window runs low.
+    low: Notify,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    due: HashMap<RunId, Millis>,
-    /// Every time that was set, the earliest first; those that `due` does not have are stale.
-    heap: BinaryHeap<Reverse<(Millis, RunId)>>,
+    /// None: nothing but what was set here.
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Timers {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { waiting: Mutex::default(), earlier: Notify::new(), clock }
+    /// Fires every run of the store that wants to be woken, from before this process as well.
+    pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
+        Self::with(Window::new(limits::TIMER_WINDOW), clock, Some(store))
     }
 
+    /// Fires only what is set here, and keeps all of it in memory: for a process that leaves the store's other runs alone.
+    pub fn alone(clock: Arc<dyn Clock>) -> Self {
+        Self::with(Window::whole(), clock, None)
+    }
+
+    fn with(window: Window, clock: Arc<dyn Clock>, store: Option<Arc<dyn Store>>) -> Self {
+        Self { window: Mutex::new(window), earlier: Notify::new(), low: Notify::new(), clock, store }
+    }
+
+    /// Wakes `run` at `at`. Called after the commit that put `at` in the run's row, never before: a time that is far away is
+    /// not kept here but found in the row. And before anybody else may take the run up, whose later word this would undo.
     pub fn set(&self, at: Millis, run: RunId) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = waiting.heap.peek().is_none_or(|Reverse((first, _))| at < *first);
-        if waiting.due.insert(run, at) != Some(at) {
-            waiting.heap.push(Reverse((at, run)));
-        }
-        drop(waiting);
-        if is_first {
-            self.earlier.notify_one();
+        self.change(|window| window.set(at, run));
+    }
+
+    /// Wakes `run` at `at`, whatever its row says: a run that could not be loaded is tried again. It is kept in memory; `set`
+    /// replaces it.
+    pub fn again(&self, at: Millis, run: RunId) {
+        self.change(|window| window.again(at, run));
+    }
+
+    /// Forgets a run that ended or is at work, to spare a wake that finds nothing to do.
+    pub fn forget(&self, run: RunId) {
+        self.change(|window| window.forget(run));
+    }
+
+    /// Hands out runs that are due, the earliest first and as fast as they are taken, for ever; ends when nobody listens.
+    /// One that finds itself too early, or puts off its wake, sets its timer again.
+    pub async fn fire(&self, due: mpsc::Sender<RunId>) {
+        let refill = async {
+            match &self.store {
+                Some(store) => self.refill(&**store).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Reading goes first: a flood of runs that are due would use up the task's whole turn each time.
+            biased;
+            () = refill => {}
+            () = self.hand_out(&due) => {}
         }
     }
 
-    /// Sends runs that are due, for ever; ends when nobody listens.
-    pub async fn fire(&self, due: mpsc::UnboundedSender<RunId>) {
+    async fn hand_out(&self, due: &mpsc::Sender<RunId>) {
         loop {
-            let next = loop {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                match waiting.heap.peek().copied() {
-                    Some(Reverse((at, run))) if at <= self.clock.now() => {
-                        waiting.heap.pop();
-                        // Else the timer was set to another time since.
-                        if waiting.due.get(&run) == Some(&at) {
-                            waiting.due.remove(&run);
-                            if due.send(run).is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    first => break first.map(|Reverse((at, _))| at),
+            let next = self.window().first();
+            if next.is_some_and(|at| at <= self.clock.now()) {
+                let Ok(room) = due.reserve().await else { return };
+                // Room may have been long in coming: the first may be another one now, or none.
+                if let Some(run) = self.change(|window| window.pop(self.clock.now())) {
+                    room.send(run);
+                }
+                continue;
+            }
+            let sleep = async {
+                match next {
+                    Some(at) => self.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
                 }
             };
-            let changed = std::pin::pin!(self.earlier.notified());
-            match next {
-                None => changed.await,
-                Some(at) => match select(changed, self.clock.sleep_until(at)).await {
-                    Either::Left(_) | Either::Right(_) => {}
-                },
+            tokio::select! {
+                () = sleep => {}
+                () = self.earlier.notified() => {}
+                () = due.closed() => return,
             }
         }
+    }
+
+    /// Reads the next page whenever the window runs low.
+    async fn refill(&self, store: &dyn Store) {
+        let mut fails = false;
+        loop {
+            let Some((after, limit)) = self.window().begin() else {
+                self.low.notified().await;
+                continue;
+            };
+            match store.due(Millis::MAX, after, limit).await {
+                Ok(page) => {
+                    if std::mem::take(&mut fails) {
+                        tracing::info!("the store's timers can be read again");
+                    }
+                    self.change(|window| window.add(page));
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut fails, true) {
+                        tracing::error!(%error, "the store's timers cannot be read; runs that are due may be late");
+                    }
+                    self.clock.sleep_until(self.clock.now() + READ_RETRY_MS).await;
+                }
+            }
+        }
+    }
+
+    /// Changes the window and tells whom it concerns.
+    fn change<T>(&self, change: impl FnOnce(&mut Window) -> T) -> T {
+        let mut window = self.window();
+        let first = window.first();
+        let changed = change(&mut window);
+        let is_earlier = window.first().is_some_and(|now| first.is_none_or(|first| now < first));
+        let is_low = window.is_low();
+        drop(window);
+        if is_earlier {
+            self.earlier.notify_one();
+        }
+        if is_low {
+            self.low.notify_one();
+        }
+        changed
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

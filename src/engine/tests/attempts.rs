@@ -2,7 +2,7 @@
 
 use super::script::{Play, table};
 use crate::engine::decide::{Command, Input, Resolution};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, Place};
 
 const READ: &str = "
   - {id: a, uses: t.read, retry: {attempts: 3, initial: 100ms, factor: 3, max: 250ms, jitter: false}}";
@@ -69,8 +69,10 @@ fn a_person_says_what_became_of_it() {
     let mut play = Play::begin(SEND);
     play.play("a?");
     for step in [2, 99, u32::MAX] {
-        let resolve = Input::Resolve { step, item: None, resolution: Resolution::Sent };
-        assert!(play.input(resolve).is_err());
+        for items in [vec![], vec![0], vec![9, 9, 9]] {
+            let resolve = Input::Resolve { place: Place { step, items }, resolution: Resolution::Sent };
+            assert!(play.input(resolve).is_err());
+        }
     }
 }
 
@@ -91,7 +93,7 @@ fn a_crash_repeats_what_may_be_repeated() {
     play.now += 5_000;
     play.play("crash");
     // The same attempt at the same logical time.
-    assert_eq!(play.commands, [Command::Execute { step: 0, item: None, attempt: 1, started_at: 1_000 }]);
+    assert_eq!(play.commands, [Command::Execute { place: Place::root(0), attempt: 1, started_at: 1_000 }]);
     play.play("a~").now += 100;
     play.play("crash");
     assert_eq!(play.picture(), "a=run2 running", "a timer that was due while nothing ran");
@@ -127,7 +129,7 @@ fn one_wake_serves_all_that_is_due() {
     ]);
     let mut play = Play::begin(three);
     play.play("a@100 b@200 c@300");
-    assert_eq!(play.state.wake_at(), Some(1_100));
+    assert_eq!(play.state.wake_at(&play.plan), Some(1_100));
 }
 
 #[test]
@@ -153,4 +155,12 @@ fn what_is_put_off_for_ever_fails_at_last() {
     }
     play.play("a^100");
     assert_eq!(play.picture(), "a=failed failed");
+}
+
+#[test]
+fn a_repeated_key_skips_the_step() {
+    let once = "
+  - {id: a, uses: t.send, once: {key: k}}
+  - {id: b, uses: t.pure}";
+    table(&[(once, "a*", "a=skipped:repeated b=skipped:not_reached succeeded")]);
 }

@@ -10,12 +10,15 @@ use crate::lang::{Catalog, Source, render};
 use crate::plan::{Plan, check};
 
 /// Name, effect and ports of every step whose outcome a test (or the far side) chooses.
-pub const STEPS: [(&str, Effect, &[&str]); 5] = [
+pub const STEPS: [(&str, Effect, &[&str]); 8] = [
     ("t.pure", Effect::Pure, &["ok"]),
     ("t.read", Effect::Idempotent, &["ok"]),
     ("t.send", Effect::AtMostOnce, &["ok"]),
     ("t.route", Effect::Pure, &["ok", "left", "right"]),
     ("t.wait", Effect::Pure, &["ok"]),
+    ("t.event", Effect::Pure, &["ok", "timeout"]),
+    ("t.approve", Effect::Pure, &["ok", "rejected", "timeout"]),
+    ("t.call", Effect::Pure, &["ok"]),
 ];
 
 pub fn spec(name: &str, effect: Effect, ports: Ports, fields: Fields) -> StepSpec {
@@ -40,12 +43,20 @@ pub fn catalog() -> Catalog {
     catalog
 }
 
-/// The plan of a workflow with these `steps:`, or what is wrong with it.
-pub fn try_plan(steps: &str) -> Result<Arc<Plan>, String> {
-    let text = format!("name: t\ntriggers: [manual]\nsteps:\n{steps}\n");
+/// The plan of a workflow with these keys, `steps:` among them, or what is wrong with it.
+pub fn try_workflow(name: &str, keys: &str) -> Result<Arc<Plan>, String> {
+    let text = format!("name: {name}\ntriggers: [manual]\n{keys}\n");
     let source = Source { path: "t.yaml".to_string(), text };
     let checked = check(&source, Path::new("."), &catalog(), &JsonMap::new());
     checked.plan.ok_or_else(|| render::human(&checked.diagnostics, &[source], false))
+}
+
+/// The plan of a workflow with these `steps:`; text before a line `steps:` is its other keys.
+pub fn try_plan(steps: &str) -> Result<Arc<Plan>, String> {
+    match steps.contains("steps:\n") && !steps.trim_start().starts_with('-') {
+        true => try_workflow("t", steps),
+        false => try_workflow("t", &format!("steps:\n{steps}")),
+    }
 }
 
 pub fn plan(steps: &str) -> Arc<Plan> {

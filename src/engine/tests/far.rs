@@ -6,23 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::catalog::{STEPS, spec};
+use super::catalog::STEPS;
 use super::random::{Random, mixed};
 use crate::base::{Effect, Millis};
-use crate::engine::ports::{Failure, Outcome, Port, Step, StepCall, StepError};
-use crate::engine::run::Steps;
-use crate::lang::StepSpec;
-use crate::lang::catalog::{Fields, Ports};
+use crate::engine::ports::{Failure, Outcome, Port, StepError, Wait};
 
-/// A step of the one run, or an item of it.
-pub type Place = (String, Option<u32>);
-
-/// Told of each effect before it is done.
-type Witness = Box<dyn Fn(&Place, u32, Effect) + Send>;
+/// A step of a workflow, or of items of it.
+pub type Place = (String, Vec<u32>);
 
 /// The far side that every test step plays against.
 pub struct Far {
@@ -33,13 +25,9 @@ pub struct Far {
 #[derive(Default)]
 struct Inner {
     /// How often an at-most-once effect was really done.
-    ledger: BTreeMap<Place, u32>,
+    ledger: BTreeMap<(String, Place), u32>,
     /// Attempts that were told to come later, each once.
-    told_later: BTreeSet<(Place, u32)>,
-    /// Calls in all.
-    calls: u64,
-    /// Called at every act, before it is done.
-    witness: Option<Witness>,
+    told_later: BTreeSet<(String, Place, u32)>,
 }
 
 impl Far {
@@ -47,26 +35,28 @@ impl Far {
         Arc::new(Self { seed, inner: Mutex::default() })
     }
 
-    /// Has every act looked at.
-    pub fn witness(&self, witness: impl Fn(&Place, u32, Effect) + Send + 'static) {
-        self.inner.lock().unwrap().witness = Some(Box::new(witness));
+    /// How often a run did it.
+    pub fn done_for(&self, run: &str, place: &Place) -> u32 {
+        self.inner.lock().unwrap().ledger.get(&(run.to_string(), place.clone())).copied().unwrap_or(0)
     }
 
-    pub fn done(&self, place: &Place) -> u32 {
-        self.inner.lock().unwrap().ledger.get(place).copied().unwrap_or(0)
-    }
-
+    /// How often it was done, by all runs together.
     pub fn ledger(&self) -> BTreeMap<Place, u32> {
-        self.inner.lock().unwrap().ledger.clone()
-    }
-
-    pub fn calls(&self) -> u64 {
-        self.inner.lock().unwrap().calls
+        let mut ledger = BTreeMap::new();
+        for ((_, place), times) in &self.inner.lock().unwrap().ledger {
+            *ledger.entry(place.clone()).or_default() += times;
+        }
+        ledger
     }
 
     fn draw(&self, place: &Place, attempt: u32) -> Random {
         let name = place.0.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte));
-        Random::new(mixed(&[self.seed, name, place.1.map_or(0, |item| u64::from(item) + 1), u64::from(attempt)]))
+        Random::new(mixed(&[
+            self.seed,
+            name,
+            place.1.iter().fold(0, |sum, item| sum * 1_000 + u64::from(*item) + 1),
+            u64::from(attempt),
+        ]))
     }
 
     /// How many turns the attempt takes.
@@ -74,21 +64,24 @@ impl Far {
         self.draw(place, attempt).below(4)
     }
 
-    /// One attempt at `uses`, all at once.
-    pub fn act(&self, uses: &str, place: &Place, attempt: u32, now: Millis) -> Result<Outcome, StepError> {
+    /// One attempt of a run at `uses`, all at once. All runs meet the same outcomes; what they did is counted for each.
+    pub fn act_for(
+        &self,
+        run: &str,
+        uses: &str,
+        place: &Place,
+        attempt: u32,
+        now: Millis,
+    ) -> Result<Outcome, StepError> {
         let (_, effect, ports) = STEPS.into_iter().find(|(name, ..)| *name == uses).unwrap();
         let mut random = self.draw(place, attempt);
         random.next();
         let mut inner = self.inner.lock().unwrap();
-        inner.calls += 1;
-        if let Some(witness) = &inner.witness {
-            witness(place, attempt, effect);
-        }
         let failure = |code: &str| Failure::new(code, format!("{} attempt {attempt}", place.0));
         if uses == "t.wait" {
-            return Ok(Outcome::SleepUntil(now + random.below(2_000) as Millis));
+            return Ok(Outcome::Waits(Wait::Until(now + random.below(2_000) as Millis)));
         }
-        let told = (place.clone(), attempt);
+        let told = (run.to_string(), place.clone(), attempt);
         if random.one_in(8) && effect != Effect::Pure && inner.told_later.insert(told) {
             return Err(StepError::Later { failure: failure("far.later"), after_ms: random.below(500) });
         }
@@ -99,54 +92,16 @@ impl Far {
         };
         let unknown = effect == Effect::AtMostOnce && (24..40).contains(&roll);
         if effect == Effect::AtMostOnce && (done || unknown && roll.is_multiple_of(2)) {
-            *inner.ledger.entry(place.clone()).or_default() += 1;
+            *inner.ledger.entry((run.to_string(), place.clone())).or_default() += 1;
         }
         match roll {
             _ if done => {
                 let port = Port::Borrowed(ports[random.below(ports.len() as u64) as usize]);
-                Ok(Outcome::Done { port, output: json!({"step": place.0, "item": place.1, "attempt": attempt}) })
+                Ok(Outcome::Done { port, output: json!({"step": place.0, "items": place.1, "attempt": attempt}) })
             }
             _ if unknown => Err(StepError::Unknown(failure("far.unknown"))),
             0..6 => Err(StepError::Permanent(failure("far.permanent"))),
             _ => Err(StepError::Transient(failure("far.transient"))),
         }
-    }
-}
-
-/// Every test step, played by `far`.
-pub fn steps(far: &Arc<Far>) -> Steps {
-    let step = |(name, effect, ports): (&str, Effect, &[&str])| {
-        let ports = Ports::Fixed(ports.iter().map(|port| port.to_string()).collect());
-        let step = FarStep { spec: spec(name, effect, ports, Fields::Any), far: far.clone() };
-        (Arc::from(name), Arc::new(step) as Arc<dyn Step>)
-    };
-    STEPS.into_iter().map(step).collect()
-}
-
-struct FarStep {
-    spec: StepSpec,
-    far: Arc<Far>,
-}
-
-impl Step for FarStep {
-    fn spec(&self) -> &StepSpec {
-        &self.spec
-    }
-
-    fn run<'a>(&'a self, call: StepCall) -> BoxFuture<'a, Result<Outcome, StepError>> {
-        async move {
-            let place = (call.step.to_string(), call.item);
-            let turns = if self.spec.effect == Effect::Pure { 0 } else { self.far.turns(&place, call.attempt) };
-            // Some act first and answer later, some the other way round.
-            for _ in 0..turns / 2 {
-                tokio::task::yield_now().await;
-            }
-            let outcome = self.far.act(&self.spec.name, &place, call.attempt, call.now);
-            for _ in 0..turns.div_ceil(2) {
-                tokio::task::yield_now().await;
-            }
-            outcome
-        }
-        .boxed()
     }
 }

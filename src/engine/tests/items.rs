@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::script::{Play, table};
-use crate::engine::event::RunStatus;
+use crate::engine::decide::{Command, Input};
+use crate::engine::event::{Place, RunStatus};
 
 const ONE: &str = "
-  - {id: a, uses: t.send, for_each: {in: '[]', collect: output}}
+  - {id: a, uses: t.send, for_each: {in: '[]'}}
   - {id: b, uses: t.pure}";
 const TWO: &str = "
   - {id: a, uses: t.read, retry: {attempts: 2, initial: 10ms, jitter: false}, for_each: {in: '[]', concurrency: 2}}
@@ -72,7 +73,7 @@ fn held_items_let_the_others_go_on() {
     let mut play = Play::begin(ONE);
     play.play("a=4 a[0]? a[1] a[2]! a[3]? a[0]:sent a[3]:skip");
     let output = play.output("a");
-    assert_eq!(output["collected"], json!([{"from": "a[1]"}]));
+    assert_eq!(output["collected"], json!([]));
     assert_eq!((&output["total"], &output["succeeded"], &output["failed"]), (&json!(4), &json!(2), &json!(1)));
     assert_eq!((&output["skipped"], &output["unknown"]), (&json!(1), &json!(0)));
     assert_eq!(output["failures"], json!([{"item": 2, "code": "t.failed", "message": "it failed"}]));
@@ -117,7 +118,7 @@ fn a_failed_item_stops_the_rest_or_not() {
     play.play("a=9 a[1]!");
     let before = play.journal.len();
     play.play("a[0]");
-    assert!(play.journal.len() <= before + 3, "one event skips the rest, however many");
+    assert!(play.journal.len() <= before + 4, "one event skips the rest, however many");
 }
 
 #[test]
@@ -131,15 +132,41 @@ fn a_crash_takes_up_every_item_where_it_was() {
     ]);
 }
 
+const COLLECTS: &str = "
+  - {id: a, uses: t.send, for_each: {in: '[]', collect: output, concurrency: 2}}";
+
+#[test]
+fn what_an_item_leaves_is_asked_for_when_it_is_done() {
+    table(&[
+        (COLLECTS, "a=3 a[0]", "a=2/3[0:ok,1:run1] running"),
+        (COLLECTS, "a=3 a[0] a[0]#", "a=3/3[1:run1,2:run1] running"),
+        (COLLECTS, "a=3 a[0] a[0]# a[0]#", "a=3/3[1:run1,2:run1] running"),
+        (COLLECTS, "a=3 a[0] crash", "a=3/3[0:ok,1:held1,2:run1] running"),
+        (COLLECTS, "a=2 a[0] a[1] a[1]# a[0]#!", "a=ok succeeded"),
+        (COLLECTS, "a=1 a[0] a[0]#!", "a=failed failed"),
+        (COLLECTS, "a=2 a[0]! a[1]/ ", "a=ok succeeded"),
+    ]);
+    let mut play = Play::begin(COLLECTS);
+    play.play("a=3 a[1]");
+    assert_eq!(play.commands, [Command::Collect { place: Place::root(0), item: 1 }]);
+    play.play("crash");
+    let asked = play.commands.iter().filter(|command| matches!(command, Command::Collect { .. }));
+    assert_eq!(asked.count(), 1, "asked again, once");
+    play.play("a[1]# a[0]:sent a[2]! a[0]#");
+    let output = play.output("a");
+    assert_eq!((&output["collected"], &output["failed"]), (&json!([0, 1]), &json!(1)), "in the order of the items");
+}
+
 #[test]
 fn collected_values_are_bounded() {
-    let mut play = Play::begin(ONE);
-    play.play("a=3");
+    let mut play = Play::begin(COLLECTS);
+    play.play("a=3 a[0] a[1]");
     for item in 0..3 {
-        let output = json!("x".repeat(300_000));
-        let done = crate::engine::decide::Ended::Step(crate::engine::ports::Outcome::ok(output));
-        let ended = crate::engine::decide::Input::Ended { step: 0, item: Some(item), result: Ok(done), took_us: 0 };
-        play.input(ended).unwrap();
+        if item == 2 {
+            play.play("a[2]");
+        }
+        let result = Ok(json!("x".repeat(300_000)));
+        play.input(Input::Collected { place: Place::root(0), item, result }).unwrap();
     }
     let output = play.output("a");
     assert_eq!((output["collected"].as_array().unwrap().len(), &output["collected_truncated"]), (1, &json!(true)));

@@ -1,219 +1,397 @@
-//! Many requests as one transaction: one statement a table, its rows passed as one JSON array.
+//! Many requests as one transaction. The first try takes for granted that every commit finds its run where it expects it;
+//! a guard statement ends the transaction if not, and the second try looks first.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde_json::json;
 use sqlx::{Executor, Row, SqliteConnection};
 
 use super::connection::WriteConnection;
-use super::error::store_error;
+use super::error::{is_guard, store_error};
+use super::keys::{Claim, Claims, Keys};
+use super::lease::Lease;
+use super::rows::run_id;
+use super::script::{Rows, Script};
 use super::writer::Request;
-use crate::base::{Json, RunId};
-use crate::engine::event::{Event, RunStatus};
+use crate::base::RunId;
 use crate::engine::ports::{Commit, Created, NewRun, StoreError};
 
 /// What one request is told.
+#[derive(Debug)]
 pub enum Answer {
     Done,
     Created(Vec<Created>),
-    Count(u64),
 }
+
+pub type Answers = Vec<Result<Answer, StoreError>>;
 
 pub struct Batch<'a> {
-    requests: &'a [Request],
+    pub requests: &'a [Request],
+    /// Of this process; the database's own must be the same at every commit.
+    pub epoch: i64,
+    /// To be renewed with it.
+    pub lease: Option<&'a Lease>,
+    /// Runs whose last commit failed without proof that it is not durable: a commit that finds itself done is done.
+    pub uncertain: &'a HashSet<RunId>,
 }
 
-impl<'a> Batch<'a> {
-    pub fn new(requests: &'a [Request]) -> Self {
-        Self { requests }
-    }
-
-    /// Runs the whole batch. An error of the batch itself means that nothing of it was done.
-    pub async fn run(
-        self,
-        writer: &mut WriteConnection,
-        epoch: i64,
-    ) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
+impl Batch<'_> {
+    /// Runs the whole batch. An error means that nothing of it is known to be done.
+    pub async fn run(&self, writer: &mut WriteConnection, keys: &mut Keys) -> Result<Answers, StoreError> {
         let connection = writer.get().await?;
-        if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
-            // Whatever the reason is, the next batch begins with a connection that is in no transaction.
-            writer.discard().await;
-            return Err(store_error(error));
-        }
-        let done = async {
-            self.check_epoch(connection, epoch).await?;
-            let answers = self.statements(connection).await?;
-            connection.execute("COMMIT").await.map_err(store_error)?;
-            Ok(answers)
-        }
-        .await;
-        if done.is_err() && connection.execute("ROLLBACK").await.is_err() {
-            // Either SQLite has rolled back by itself (a full disk), or the transaction is still open, and every later
-            // `BEGIN` would fail. Closing the connection ends it in both cases.
-            writer.discard().await;
-        }
-        done
-    }
-
-    async fn check_epoch(&self, connection: &mut SqliteConnection, epoch: i64) -> Result<(), StoreError> {
-        let row = connection.fetch_one("SELECT value FROM meta WHERE key = 'epoch'").await.map_err(store_error)?;
-        let current: i64 = row.try_get(0).map_err(store_error)?;
-        if current == epoch {
-            return Ok(());
-        }
-        Err(StoreError::Conflict("another moltrun process has taken over the database".to_string()))
-    }
-
-    async fn statements(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
-        let mut new = Vec::new();
-        for request in self.requests {
-            if let Request::Create { runs, .. } = request {
-                new.extend(runs);
+        // Before the transaction, which fails if somebody else could have written in between.
+        let claims = keys.claim(connection, &self.created()).await?;
+        let quick = match self.quickly(connection, &claims).await {
+            Err(BatchError::Guard) => {
+                end(connection).await?;
+                self.carefully(connection, &claims).await
+            }
+            quick => quick,
+        };
+        match quick {
+            Ok(answers) => Ok(answers),
+            Err(error) => {
+                if end(connection).await.is_err() {
+                    // SQLite has rolled back by itself (a full disk), or the transaction is still open, and every later
+                    // `BEGIN` would fail. Closing the connection ends it in both cases.
+                    writer.discard().await;
+                }
+                Err(error.into())
             }
         }
-        let created = create(connection, &new).await?;
-        let commits: Vec<_> = self
-            .requests
-            .iter()
-            .filter_map(|request| match request {
-                Request::Commit { commit, .. } => Some(commit),
-                _ => None,
-            })
-            .collect();
-        let committed = commit(connection, &commits).await?;
-        let mut answers = Vec::with_capacity(self.requests.len());
-        for request in self.requests {
-            answers.push(match request {
-                Request::Create { runs, .. } => Ok(Answer::Created(
-                    runs.iter()
-                        .map(|run| if created.contains(&run.id) { Created::New } else { Created::Duplicate })
-                        .collect(),
-                )),
-                Request::Commit { commit, .. } if committed.contains(&commit.run) => Ok(Answer::Done),
-                Request::Commit { commit, .. } => Err(refused(connection, commit).await?),
-                Request::SavePlan { digest, plan, .. } => {
-                    let insert = sqlx::query("INSERT INTO plans VALUES (?, ?) ON CONFLICT DO NOTHING");
-                    insert.bind(digest).bind(plan).execute(&mut *connection).await.map_err(store_error)?;
-                    Ok(Answer::Done)
-                }
-                Request::SetCursor { name, at, .. } => {
-                    let upsert =
-                        sqlx::query("INSERT INTO cursors VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at");
-                    upsert.bind(name).bind(at).execute(&mut *connection).await.map_err(store_error)?;
-                    Ok(Answer::Done)
-                }
-                Request::Prune { now, .. } => {
-                    let delete = sqlx::query("DELETE FROM dedupe WHERE expires_at <= ?").bind(now);
-                    let deleted = delete.execute(&mut *connection).await.map_err(store_error)?;
-                    Ok(Answer::Count(deleted.rows_affected()))
-                }
-            });
+    }
+
+    async fn quickly(&self, connection: &mut SqliteConnection, claims: &Claims) -> Result<Answers, BatchError> {
+        let mut script = Script::default();
+        script.add("BEGIN IMMEDIATE");
+        self.write(&mut script, claims, &BTreeMap::new(), true)?;
+        script.add("COMMIT");
+        script.run(connection).await?;
+        Ok(self.answers(claims, &BTreeMap::new()))
+    }
+
+    async fn carefully(&self, connection: &mut SqliteConnection, claims: &Claims) -> Result<Answers, BatchError> {
+        connection.execute("BEGIN IMMEDIATE").await?;
+        let row = connection.fetch_one("SELECT value FROM meta WHERE key = 'epoch'").await?;
+        if row.try_get::<i64, _>(0)? != self.epoch {
+            return Err(BatchError::Store(taken_over()));
         }
-        Ok(answers)
+        let settled = self.settled(connection).await?;
+        let mut script = Script::default();
+        self.write(&mut script, claims, &settled, false)?;
+        script.add("COMMIT");
+        script.run(connection).await?;
+        Ok(self.answers(claims, &settled))
     }
-}
 
-/// Creates the runs whose dedupe key is free, and says which those are.
-async fn create(connection: &mut SqliteConnection, runs: &[&NewRun]) -> Result<HashSet<RunId>, StoreError> {
-    if runs.is_empty() {
-        return Ok(HashSet::new());
+    /// The commits that need no writing, and what they are told.
+    async fn settled(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<BTreeMap<RunId, Result<(), StoreError>>, BatchError> {
+        let mut rows = Rows::default();
+        for commit in self.commits() {
+            rows.push(&[commit.run])?;
+        }
+        let mut script = Script::default();
+        script.add_rows("SELECT id, version FROM runs WHERE id IN (SELECT v ->> 0 FROM $rows)", rows);
+        let mut versions = HashMap::new();
+        for row in script.run(connection).await? {
+            versions.insert(run_id(row.try_get(0)?)?, row.try_get::<i64, _>(1)? as u64);
+        }
+        let mut settled = BTreeMap::new();
+        for commit in self.commits() {
+            let answer = match versions.get(&commit.run) {
+                None => Err(StoreError::NotFound(format!("run {}", commit.run))),
+                Some(version) if *version == commit.expected => continue,
+                Some(version) if self.is_done(connection, commit, *version).await? => Ok(()),
+                Some(version) => Err(StoreError::Conflict(format!(
+                    "run {} is at event {version}, not {}",
+                    commit.run, commit.expected
+                ))),
+            };
+            settled.insert(commit.run, answer);
+        }
+        Ok(settled)
     }
-    let mut free: HashSet<RunId> = runs.iter().filter(|run| run.dedupe.is_none()).map(|run| run.id).collect();
-    let keys: Vec<Json> = runs
-        .iter()
-        .filter_map(|run| {
-            let dedupe = run.dedupe.as_ref()?;
-            Some(json!([dedupe.key, run.id, dedupe.expires_at, run.created_at]))
+
+    /// Is this the commit of which SQLite said that it failed, and yet it is there?
+    async fn is_done(
+        &self,
+        connection: &mut SqliteConnection,
+        commit: &Commit,
+        version: u64,
+    ) -> Result<bool, BatchError> {
+        if !self.uncertain.contains(&commit.run) || version != commit.expected + commit.events.len() as u64 {
+            return Ok(false);
+        }
+        let select = sqlx::query("SELECT events FROM journal WHERE run = ? AND seq = ?");
+        let select = select.bind(commit.run.to_string()).bind(commit.expected as i64);
+        let Some(row) = select.fetch_optional(connection).await? else { return Ok(false) };
+        Ok(row.try_get::<&str, _>(0)? == serde_json::to_string(&commit.events)?)
+    }
+
+    fn commits(&self) -> impl Iterator<Item = &Commit> {
+        self.requests.iter().filter_map(|request| match request {
+            Request::Commit { commit, .. } => Some(commit),
+            _ => None,
         })
-        .collect();
-    if !keys.is_empty() {
-        free.extend(claim_keys(connection, keys).await?);
     }
-    let rows: Vec<Json> = runs
-        .iter()
-        .filter(|run| free.contains(&run.id))
-        .map(|run| json!([run.id, run.workflow, run.plan, run.trigger, run.created_at]))
-        .collect();
-    let insert = "INSERT INTO runs (id, workflow, plan, trigger, status, created_at, version)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'queued', value ->> 4, 1 FROM json_each(?)";
-    sqlx::query(insert).bind(text(rows)).execute(&mut *connection).await.map_err(store_error)?;
-    let created = runs.iter().filter(|run| free.contains(&run.id));
-    let entries = created.map(|run| entry(run.id, 0, std::slice::from_ref(&run.first)));
-    let entries = entries.collect::<Result<_, _>>()?;
-    journal(connection, entries).await?;
-    Ok(free)
-}
 
-/// Takes the keys that are free (or expired when the run was made) and names the runs that got theirs.
-async fn claim_keys(connection: &mut SqliteConnection, keys: Vec<Json>) -> Result<Vec<RunId>, StoreError> {
-    // `WHERE true` keeps the parser from reading ON CONFLICT as a join's ON.
-    let claim = "INSERT INTO dedupe (key, run, expires_at)
-        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true
-        ON CONFLICT (key) DO UPDATE SET run = excluded.run, expires_at = excluded.expires_at
-        WHERE dedupe.expires_at <= (SELECT min(value ->> 3) FROM json_each(?1))
-        RETURNING run";
-    let rows = sqlx::query(claim).bind(text(keys)).fetch_all(&mut *connection).await.map_err(store_error)?;
-    rows.iter().map(|row| run_id(row.try_get(0).map_err(store_error)?)).collect()
-}
-
-/// Appends to the journals of runs that are where their commit expects them, and names those.
-async fn commit(connection: &mut SqliteConnection, commits: &[&Commit]) -> Result<HashSet<RunId>, StoreError> {
-    if commits.is_empty() {
-        return Ok(HashSet::new());
+    fn created(&self) -> Vec<&NewRun> {
+        let mut created = Vec::new();
+        for request in self.requests {
+            if let Request::Create { runs, .. } = request {
+                created.extend(runs);
+            }
+        }
+        created
     }
-    let rows: Vec<Json> = commits
-        .iter()
-        .map(|commit| {
+
+    /// The statements, without those for `settled` commits. `quick`: the commits of runs on their way do not touch what
+    /// says that a run has ended; they find no run that has.
+    fn write(
+        &self,
+        script: &mut Script,
+        claims: &Claims,
+        settled: &BTreeMap<RunId, Result<(), StoreError>>,
+        quick: bool,
+    ) -> Result<(), BatchError> {
+        let commits: Vec<_> = self.commits().filter(|commit| !settled.contains_key(&commit.run)).collect();
+        self.updates(script, &commits, quick)?;
+        creations(script, &self.created(), claims)?;
+        journal(script, &commits)?;
+        beside(script, &commits)?;
+        self.others(script)?;
+        if let Some(lease) = self.lease {
+            lease.renew(script);
+        }
+        Ok(())
+    }
+
+    fn updates(&self, script: &mut Script, commits: &[&Commit], quick: bool) -> Result<(), BatchError> {
+        let (mut going, mut ended) = (Rows::default(), Rows::default());
+        let mut counts = (0, 0);
+        for commit in commits {
             let version = commit.expected + commit.events.len() as u64;
-            json!([commit.run, commit.expected, version, commit.status, commit.wake_at, commit.finished_at])
-        })
-        .collect();
-    let update =
-        "UPDATE runs SET version = value ->> 2, status = value ->> 3, wake_at = value ->> 4, finished_at = value ->> 5
-        FROM json_each(?) WHERE runs.id = value ->> 0 AND runs.version = value ->> 1 RETURNING runs.id";
-    let rows = sqlx::query(update).bind(text(rows)).fetch_all(&mut *connection).await.map_err(store_error)?;
-    let updated: HashSet<RunId> =
-        rows.iter().map(|row| run_id(row.try_get(0).map_err(store_error)?)).collect::<Result<_, _>>()?;
-    let committed = commits.iter().filter(|commit| updated.contains(&commit.run));
-    let entries = committed.map(|commit| entry(commit.run, commit.expected, &commit.events));
-    let entries = entries.collect::<Result<_, _>>()?;
-    journal(connection, entries).await?;
-    Ok(updated)
+            let Commit { run, expected, status, wake_at, finished_at, expires_at, .. } = commit;
+            if quick && finished_at.is_none() && expires_at.is_none() {
+                going.push(&(run, expected, version, status, wake_at))?;
+                counts.0 += 1;
+            } else {
+                ended.push(&(run, expected, version, status, wake_at, finished_at, expires_at))?;
+                counts.1 += 1;
+            }
+        }
+        let update = "UPDATE runs SET version = v ->> 2, status = v ->> 3, wake_at = v ->> 4 FROM $rows
+            WHERE id = v ->> 0 AND version = v ->> 1 AND finished_at IS NULL";
+        script.add_rows(update, going);
+        if counts.0 > 0 {
+            script.add_integers(GUARD, &[counts.0, self.epoch]);
+        }
+        let update = "UPDATE runs SET version = v ->> 2, status = v ->> 3, wake_at = v ->> 4, finished_at = v ->> 5,
+            expires_at = v ->> 6 FROM $rows WHERE id = v ->> 0 AND version = v ->> 1";
+        script.add_rows(update, ended);
+        if counts.1 > 0 {
+            script.add_integers(GUARD, &[counts.1, self.epoch]);
+        }
+        if counts == (0, 0) {
+            script.add_integers(FENCE, &[self.epoch]);
+        }
+        Ok(())
+    }
+
+    fn others(&self, script: &mut Script) -> Result<(), BatchError> {
+        let (mut plans, mut cursors, mut chunks) = (Rows::default(), Rows::default(), Rows::default());
+        for request in self.requests {
+            match request {
+                Request::SavePlan { digest, plan, .. } => {
+                    let part = script.text(plan.as_bytes());
+                    plans.push(&(digest, part.first, part.length))?;
+                }
+                Request::SetCursors { cursors: named, .. } => {
+                    named.iter().try_for_each(|cursor| cursors.push(cursor))?;
+                }
+                Request::AppendRows { run, list, first, rows, .. } if !rows.is_empty() => {
+                    let part = script.json(rows)?;
+                    chunks.push(&(run, list, first, rows.len(), part.first, part.length))?;
+                }
+                _ => {}
+            }
+        }
+        let insert = "INSERT INTO plans SELECT v ->> 0, CAST(substr($1, v ->> 1, v ->> 2) AS TEXT) FROM $rows
+            WHERE true ON CONFLICT DO NOTHING";
+        script.add_rows(insert, plans);
+        let upsert = "INSERT INTO cursors SELECT v ->> 0, v ->> 1 FROM $rows WHERE true
+            ON CONFLICT DO UPDATE SET at = excluded.at";
+        script.add_rows(upsert, cursors);
+        append(script, chunks);
+        Ok(())
+    }
+
+    fn answers(&self, claims: &Claims, settled: &BTreeMap<RunId, Result<(), StoreError>>) -> Answers {
+        let created = |run: &NewRun| match claims.of(run.id) {
+            Some(Claim::Duplicate) => Created::Duplicate,
+            Some(Claim::New { .. } | Claim::Made) | None => Created::New,
+        };
+        let answers = self.requests.iter().map(|request| match request {
+            Request::Create { runs, .. } => Ok(Answer::Created(runs.iter().map(created).collect())),
+            Request::Commit { commit, .. } => {
+                settled.get(&commit.run).cloned().unwrap_or(Ok(())).map(|()| Answer::Done)
+            }
+            _ => Ok(Answer::Done),
+        });
+        answers.collect()
+    }
 }
 
-/// One row of the journal: the events of one commit, `seq` the place of the first.
-fn entry(run: RunId, seq: u64, events: &[Event]) -> Result<Json, StoreError> {
-    let events = serde_json::to_string(events).map_err(|error| StoreError::Conflict(error.to_string()))?;
-    Ok(json!([run, seq, events]))
-}
+/// Fails if the statement before it changed another number of rows, or if another process has taken over.
+const GUARD: &str = "INSERT INTO guard SELECT 1
+    WHERE changes() <> $a OR (SELECT value FROM meta WHERE key = 'epoch') <> $b";
 
-async fn journal(connection: &mut SqliteConnection, entries: Vec<Json>) -> Result<(), StoreError> {
-    let insert = "INSERT INTO journal SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)";
-    sqlx::query(insert).bind(text(entries)).execute(&mut *connection).await.map_err(store_error)?;
+const FENCE: &str = "INSERT INTO guard SELECT 1 WHERE (SELECT value FROM meta WHERE key = 'epoch') <> $a";
+
+/// Creates the runs that were not found to be there or to be another's duplicates.
+fn creations(script: &mut Script, runs: &[&NewRun], claims: &Claims) -> Result<(), BatchError> {
+    let (mut keys, mut rows, mut journal) = (Rows::default(), Rows::default(), Rows::default());
+    for run in runs {
+        match claims.of(run.id) {
+            Some(Claim::Duplicate | Claim::Made) => continue,
+            Some(Claim::New { key, mark }) => {
+                let expires_at = run.dedupe.as_ref().and_then(|dedupe| dedupe.expires_at);
+                keys.push(&(key, script.text(mark).first, expires_at))?;
+            }
+            None => {}
+        }
+        rows.push(&(run.id, &run.workflow, &run.plan, run.trigger, run.created_at, &run.lane, run.parent))?;
+        let part = script.json(std::slice::from_ref(&run.first))?;
+        journal.push(&(run.id, part.first, part.length))?;
+    }
+    let upsert = "INSERT INTO dedupe SELECT v ->> 0, substr($1, v ->> 1, 16), v ->> 2 FROM $rows WHERE true
+        ON CONFLICT DO UPDATE SET expires_at = excluded.expires_at";
+    script.add_rows(upsert, keys);
+    // A run that is there is from a try that failed and was durable all the same.
+    let insert = "INSERT INTO runs (id, workflow, plan, trigger, status, created_at, version, lane, parent)
+        SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, 'queued', v ->> 4, 1, v ->> 5, v ->> 6 FROM $rows
+        WHERE true ON CONFLICT DO NOTHING";
+    script.add_rows(insert, rows);
+    let insert = "INSERT INTO journal (run, seq, events)
+        SELECT v ->> 0, 0, CAST(substr($1, v ->> 1, v ->> 2) AS TEXT) FROM $rows WHERE true ON CONFLICT DO NOTHING";
+    script.add_rows(insert, journal);
     Ok(())
 }
 
-/// Why a commit found no row to change.
-async fn refused(connection: &mut SqliteConnection, commit: &Commit) -> Result<StoreError, StoreError> {
-    let select = sqlx::query("SELECT version, status FROM runs WHERE id = ?").bind(commit.run.to_string());
-    let Some(row) = select.fetch_optional(&mut *connection).await.map_err(store_error)? else {
-        return Ok(StoreError::NotFound(format!("run {}", commit.run)));
-    };
-    let version: i64 = row.try_get(0).map_err(store_error)?;
-    Ok(StoreError::Conflict(format!("run {} is at event {version}, not {}", commit.run, commit.expected)))
+/// One row a commit; `seq` is the place of its first event.
+fn journal(script: &mut Script, commits: &[&Commit]) -> Result<(), BatchError> {
+    let mut rows = Rows::default();
+    for commit in commits.iter().filter(|commit| !commit.events.is_empty()) {
+        let part = script.json(&commit.events)?;
+        rows.push(&(commit.run, commit.expected, part.first, part.length))?;
+    }
+    let insert = "INSERT INTO journal (run, seq, events)
+        SELECT v ->> 0, v ->> 1, CAST(substr($1, v ->> 2, v ->> 3) AS TEXT) FROM $rows";
+    script.add_rows(insert, rows);
+    Ok(())
 }
 
-pub fn run_id(text: &str) -> Result<RunId, StoreError> {
-    RunId::parse(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+/// What commits carry beside their events.
+fn beside(script: &mut Script, commits: &[&Commit]) -> Result<(), BatchError> {
+    let mut values = BTreeMap::new();
+    let (mut snapshots, mut deaf, mut listens) = (Rows::default(), Rows::default(), Rows::default());
+    for commit in commits {
+        for write in &commit.writes {
+            let part = write.value.as_ref().map(|value| script.json(value)).transpose()?;
+            // The last one counts, also of two commits.
+            values.insert((write.space, &write.key), (part, write.expires_at));
+        }
+        if let Some(state) = &commit.snapshot {
+            let part = script.json(state)?;
+            let version = commit.expected + commit.events.len() as u64;
+            snapshots.push(&(commit.run, version, part.first, part.length))?;
+        }
+        if let Some(list) = &commit.listens {
+            deaf.push(&[commit.run])?;
+            for listen in list {
+                listens.push(&(&listen.event, &listen.path, &listen.value, commit.run))?;
+            }
+        }
+    }
+    let (mut kept, mut forgotten) = (Rows::default(), Rows::default());
+    for ((space, key), (part, expires_at)) in values {
+        match part {
+            Some(part) => kept.push(&(space.as_str(), key, part.first, part.length, expires_at))?,
+            None => forgotten.push(&(space.as_str(), key))?,
+        }
+    }
+    let upsert = "INSERT INTO key_values
+        SELECT v ->> 0, v ->> 1, CAST(substr($1, v ->> 2, v ->> 3) AS TEXT), v ->> 4 FROM $rows WHERE true
+        ON CONFLICT DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at";
+    script.add_rows(upsert, kept);
+    script.add_rows("DELETE FROM key_values WHERE (space, key) IN (SELECT v ->> 0, v ->> 1 FROM $rows)", forgotten);
+    let upsert = "INSERT INTO snapshots
+        SELECT v ->> 0, v ->> 1, CAST(substr($1, v ->> 2, v ->> 3) AS TEXT) FROM $rows WHERE true
+        ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state";
+    script.add_rows(upsert, snapshots);
+    script.add_rows("DELETE FROM listens WHERE run IN (SELECT v ->> 0 FROM $rows)", deaf);
+    let insert = "INSERT INTO listens SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3 FROM $rows
+        WHERE true ON CONFLICT DO NOTHING";
+    script.add_rows(insert, listens);
+    Ok(())
 }
 
-pub fn status(text: &str) -> Result<RunStatus, StoreError> {
-    RunStatus::parse(text).ok_or_else(|| StoreError::Corrupt(format!("`{text}` is no run status")))
+/// Adds chunks of lists. No chunk is ever within another, by which both their firsts and their ends ascend and a reader
+/// finds the one that holds a row by its first.
+fn append(script: &mut Script, chunks: Rows) {
+    let inner = "DELETE FROM lists WHERE chunk IN (
+        SELECT chunk FROM $rows JOIN lists ON run = v ->> 0 AND list = v ->> 1 AND first >= v ->> 2
+            AND first + count <= (v ->> 2) + (v ->> 3) AND count < v ->> 3)";
+    let insert = "INSERT INTO lists (run, list, first, count, rows)
+        SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, CAST(substr($1, v ->> 4, v ->> 5) AS TEXT) FROM $rows
+        WHERE NOT EXISTS (SELECT 1 FROM lists WHERE run = v ->> 0 AND list = v ->> 1 AND first <= v ->> 2
+            AND first + count >= (v ->> 2) + (v ->> 3))";
+    script.add_same_rows(&[inner, insert], chunks);
 }
 
-fn text(rows: Vec<Json>) -> String {
-    Json::Array(rows).to_string()
+async fn end(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    connection.execute("ROLLBACK").await.map(|_| ()).map_err(store_error)
+}
+
+/// What every commit is told from then on.
+pub const TAKEN_OVER: &str = "another moltrun process has taken over the database";
+
+pub fn taken_over() -> StoreError {
+    StoreError::Conflict(TAKEN_OVER.to_string())
+}
+
+enum BatchError {
+    /// The guard ended it.
+    Guard,
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for BatchError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_guard(&error) { Self::Guard } else { Self::Store(store_error(error)) }
+    }
+}
+
+impl From<serde_json::Error> for BatchError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(StoreError::Conflict(error.to_string()))
+    }
+}
+
+impl From<StoreError> for BatchError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<BatchError> for StoreError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            // Nothing but the guard itself fails so, and it was met by a second, careful try.
+            BatchError::Guard => taken_over(),
+            BatchError::Store(error) => error,
+        }
+    }
 }

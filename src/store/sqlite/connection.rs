@@ -10,22 +10,31 @@ pub struct WriteConnection {
     options: SqliteConnectOptions,
     /// None: given up, to be opened again.
     open: Option<SqliteConnection>,
+    reopened: bool,
 }
 
 impl WriteConnection {
     /// `options` are those `open` was made with.
     pub fn new(open: SqliteConnection, options: SqliteConnectOptions) -> Self {
         // A file that is gone must not be made anew, empty, under a running daemon.
-        Self { options: options.create_if_missing(false), open: Some(open) }
+        Self { options: options.create_if_missing(false), open: Some(open), reopened: false }
     }
 
     /// The connection. It is not known to be ours still: every transaction checks the epoch.
     pub async fn get(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         let open = match self.open.take() {
             Some(open) => open,
-            None => SqliteConnection::connect_with(&self.options).await.map_err(store_error)?,
+            None => {
+                self.reopened = true;
+                SqliteConnection::connect_with(&self.options).await.map_err(store_error)?
+            }
         };
         Ok(self.open.insert(open))
+    }
+
+    /// Has it been opened again since this was asked last?
+    pub fn was_reopened(&mut self) -> bool {
+        std::mem::take(&mut self.reopened)
     }
 
     /// Gives the connection up, and with it whatever transaction it is in.

@@ -2,44 +2,92 @@
 
 use std::collections::HashSet;
 
-use tokio::sync::{mpsc, oneshot};
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::batch::{Answer, Batch};
+use super::batch::{Answer, Answers, Batch};
 use super::connection::WriteConnection;
-use crate::base::{Millis, limits};
-use crate::engine::ports::{Commit, Created, NewRun, StoreError};
+use super::files::Files;
+use super::keys::Keys;
+use super::lease::Lease;
+use super::prune;
+use crate::base::{Json, Millis, RunId, limits};
+use crate::engine::ports::{Clock, Commit, Created, NewRun, Pruned, StoreError};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// One intention, with somebody waiting for its commit.
 pub enum Request {
-    SavePlan { digest: String, plan: String, answer: Reply<()> },
-    Create { runs: Vec<NewRun>, answer: Reply<Vec<Created>> },
-    Commit { commit: Commit, answer: Reply<()> },
-    SetCursor { name: String, at: Millis, answer: Reply<()> },
-    Prune { now: Millis, answer: Reply<u64> },
+    SavePlan {
+        digest: String,
+        plan: String,
+        answer: Reply<()>,
+    },
+    Create {
+        runs: Vec<NewRun>,
+        answer: Reply<Vec<Created>>,
+    },
+    Commit {
+        commit: Commit,
+        answer: Reply<()>,
+    },
+    SetCursors {
+        cursors: Vec<(String, Millis)>,
+        answer: Reply<()>,
+    },
+    AppendRows {
+        run: RunId,
+        list: String,
+        first: u32,
+        rows: Vec<Json>,
+        answer: Reply<()>,
+    },
+    Renew {
+        answer: Reply<()>,
+    },
+    Prune {
+        now: Millis,
+        limit: u32,
+        answer: Reply<Pruned>,
+    },
+    /// The last one.
+    Close {
+        answer: Reply<()>,
+    },
 }
 
 impl Request {
     pub fn answer(self, result: Result<Answer, StoreError>) {
         // Whoever asked may have gone; the commit stands all the same.
         match (self, result) {
-            (Self::SavePlan { answer, .. } | Self::Commit { answer, .. } | Self::SetCursor { answer, .. }, result) => {
-                let _ = answer.send(result.map(|_| ()));
-            }
-            (Self::Create { answer, .. }, Ok(Answer::Created(created))) => {
-                let _ = answer.send(Ok(created));
-            }
-            (Self::Create { answer, .. }, result) => {
-                let _ = answer.send(Err(unanswered(result)));
-            }
-            (Self::Prune { answer, .. }, Ok(Answer::Count(count))) => {
-                let _ = answer.send(Ok(count));
-            }
-            (Self::Prune { answer, .. }, result) => {
-                let _ = answer.send(Err(unanswered(result)));
-            }
+            (
+                Self::SavePlan { answer, .. }
+                | Self::Commit { answer, .. }
+                | Self::SetCursors { answer, .. }
+                | Self::AppendRows { answer, .. }
+                | Self::Renew { answer }
+                | Self::Close { answer },
+                result,
+            ) => drop(answer.send(result.map(|_| ()))),
+            (Self::Create { answer, .. }, Ok(Answer::Created(created))) => drop(answer.send(Ok(created))),
+            (Self::Create { answer, .. }, result) => drop(answer.send(Err(unanswered(result)))),
+            (Self::Prune { answer, .. }, result) => drop(answer.send(Err(unanswered(result)))),
         }
+    }
+
+    /// What two requests of one batch must not share: two commits of one run follow each other, and one statement could
+    /// not tell their order.
+    fn subject(&self) -> Option<RunId> {
+        match self {
+            Self::Commit { commit, .. } => Some(commit.run),
+            Self::AppendRows { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// Is it served by itself?
+    fn is_alone(&self) -> bool {
+        matches!(self, Self::Prune { .. } | Self::Close { .. })
     }
 }
 
@@ -48,34 +96,61 @@ fn unanswered(result: Result<Answer, StoreError>) -> StoreError {
 }
 
 pub struct Writer {
-    connection: WriteConnection,
+    pub connection: WriteConnection,
     /// Of this process; the database's own must be the same at every commit.
-    epoch: i64,
+    pub epoch: i64,
+    pub lease: Lease,
+    pub keys: Keys,
+    pub clock: std::sync::Arc<dyn Clock>,
+    pub files: Files,
+    /// Why this process can no longer use the database.
+    pub lost: watch::Sender<Option<String>>,
+    /// What the last batch met that may pass by itself or by a person's hand: a full disk, another process's lock.
+    pub trouble: watch::Sender<Option<StoreError>>,
+    /// Runs whose last commit failed without proof that it is not durable.
+    pub uncertain: HashSet<RunId>,
+    pub renew_at: Millis,
 }
 
 impl Writer {
-    pub fn new(connection: WriteConnection, epoch: i64) -> Self {
-        Self { connection, epoch }
-    }
-
     /// Serves requests until nobody can send any.
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         let mut next = None;
+        let mut tick = self.tick();
         loop {
             let first = match next.take() {
                 Some(request) => request,
-                None => match inbox.recv().await {
-                    Some(request) => request,
-                    None => break,
+                None => tokio::select! {
+                    biased;
+                    request = inbox.recv() => match request {
+                        Some(request) => request,
+                        None => break,
+                    },
+                    () = &mut tick => {
+                        self.serve(Vec::new()).await;
+                        tick = self.tick();
+                        continue;
+                    }
                 },
             };
+            match first {
+                Request::Prune { now, limit, answer } => {
+                    let _ = answer.send(self.prune(now, limit).await);
+                    continue;
+                }
+                Request::Close { answer } => {
+                    self.close().await;
+                    let _ = answer.send(Ok(()));
+                    return;
+                }
+                _ => {}
+            }
+            let mut subjects = HashSet::new();
+            subjects.extend(first.subject());
             let mut requests = vec![first];
-            let mut runs = HashSet::new();
-            runs.extend(committed_run(&requests[0]));
             while requests.len() < limits::WRITER_BATCH {
                 let Ok(request) = inbox.try_recv() else { break };
-                // Two commits of one run follow each other; one statement could not tell their order.
-                if committed_run(&request).is_some_and(|run| !runs.insert(run)) {
+                if request.is_alone() || request.subject().is_some_and(|run| !subjects.insert(run)) {
                     next = Some(request);
                     break;
                 }
@@ -83,67 +158,106 @@ impl Writer {
             }
             self.serve(requests).await;
         }
+        self.close().await;
+    }
+
+    fn tick(&self) -> BoxFuture<'static, ()> {
+        self.clock.sleep_until(self.renew_at)
+    }
+
+    async fn close(mut self) {
+        if let Ok(connection) = self.connection.get().await {
+            let _ = self.lease.release(connection, self.epoch).await;
+        }
         self.connection.close().await;
     }
 
-    async fn serve(&mut self, requests: Vec<Request>) {
-        match Batch::new(&requests).run(&mut self.connection, self.epoch).await {
+    /// One batch, with the lease if its time has come. A failure of the batch that could be one request's is met by
+    /// serving each by itself: one bad request must not fail its neighbours.
+    pub async fn serve(&mut self, requests: Vec<Request>) {
+        match self.commit(&requests).await {
             Ok(answers) => requests.into_iter().zip(answers).for_each(|(request, answer)| request.answer(answer)),
-            Err(error) if requests.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
-                requests.into_iter().for_each(|request| request.answer(Err(error.clone())));
-            }
-            // One bad request must not fail its neighbours.
-            Err(_) => {
+            Err(StoreError::Conflict(_) | StoreError::Corrupt(_))
+                if requests.len() > 1 && self.lost.borrow().is_none() =>
+            {
                 for request in requests {
-                    let alone = std::slice::from_ref(&request);
-                    let answer = Batch::new(alone).run(&mut self.connection, self.epoch).await;
                     let lost = || Err(StoreError::Corrupt("a request was not answered".to_string()));
-                    let answer = answer.and_then(|mut answers| answers.pop().unwrap_or_else(lost));
-                    request.answer(answer);
+                    let answer = self.commit(std::slice::from_ref(&request)).await;
+                    request.answer(answer.and_then(|mut answers| answers.pop().unwrap_or_else(lost)));
                 }
+            }
+            Err(error) => requests.into_iter().for_each(|request| request.answer(Err(error.clone()))),
+        }
+    }
+
+    async fn commit(&mut self, requests: &[Request]) -> Result<Answers, StoreError> {
+        if let Some(reason) = &*self.lost.borrow() {
+            return Err(StoreError::Conflict(reason.clone()));
+        }
+        let now = self.clock.now();
+        let lease = (now >= self.renew_at).then_some(&self.lease);
+        let batch = Batch { requests, epoch: self.epoch, lease, uncertain: &self.uncertain };
+        let done = batch.run(&mut self.connection, &mut self.keys).await;
+        if lease.is_some() {
+            // Also after a failure, so that a disk that stays full is not asked without a pause.
+            self.renew_at = now.saturating_add(limits::LEASE_RENEW_MS);
+        }
+        let trouble = done.as_ref().err().filter(|error| matches!(error, StoreError::Unavailable(_)));
+        self.trouble.send_if_modified(|known| {
+            let changed = known.as_ref() != trouble;
+            match (known.as_ref(), trouble) {
+                (None, Some(error)) => tracing::error!(%error, "nothing can be written now; nothing is confirmed"),
+                (Some(_), None) => tracing::info!("the database can be written again"),
+                _ => {}
+            }
+            if changed {
+                *known = trouble.cloned();
+            }
+            changed
+        });
+        if self.connection.was_reopened() {
+            self.files.reopened();
+        }
+        self.judge(requests, done)
+    }
+
+    /// What the batch's end says of the runs in it and of the database itself.
+    fn judge(&mut self, requests: &[Request], done: Result<Answers, StoreError>) -> Result<Answers, StoreError> {
+        let runs = requests.iter().filter_map(Request::subject);
+        match done {
+            Ok(answers) => {
+                // A commit into a file that nobody will find again must not be confirmed.
+                if let Some(trouble) = self.files.trouble() {
+                    return Err(self.lose(trouble));
+                }
+                if !self.uncertain.is_empty() {
+                    for run in runs {
+                        self.uncertain.remove(&run);
+                    }
+                }
+                Ok(answers)
+            }
+            Err(StoreError::Conflict(reason)) if reason == super::batch::TAKEN_OVER => Err(self.lose(reason)),
+            Err(error) => {
+                if matches!(error, StoreError::Unavailable(_)) {
+                    self.uncertain.extend(runs);
+                }
+                Err(error)
             }
         }
     }
-}
 
-fn committed_run(request: &Request) -> Option<crate::base::RunId> {
-    match request {
-        Request::Commit { commit, .. } => Some(commit.run),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sqlx::sqlite::SqliteConnectOptions;
-    use sqlx::{Connection, Executor, SqliteConnection};
-
-    use super::super::schema;
-    use super::*;
-
-    async fn set_cursor(writer: &mut Writer, at: Millis) -> Result<(), StoreError> {
-        let (answer, answered) = oneshot::channel();
-        writer.serve(vec![Request::SetCursor { name: "s".to_string(), at, answer }]).await;
-        answered.await.unwrap()
+    fn lose(&self, reason: String) -> StoreError {
+        tracing::error!(reason, "the database is lost to this process");
+        self.lost.send_replace(Some(reason.clone()));
+        StoreError::Conflict(reason)
     }
 
-    #[tokio::test]
-    async fn a_transaction_that_was_left_open_costs_one_batch_and_not_the_fence() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = SqliteConnectOptions::new().filename(folder.path().join("moltrun.db")).create_if_missing(true);
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        let epoch = schema::prepare(&mut connection).await.unwrap();
-        // As a `ROLLBACK` that failed leaves it.
-        connection.execute("BEGIN IMMEDIATE").await.unwrap();
-        let mut writer = Writer::new(WriteConnection::new(connection, options.clone()), epoch);
-        let stuck = set_cursor(&mut writer, 1).await;
-        assert!(matches!(stuck, Err(StoreError::Unavailable(_))), "{stuck:?}");
-        assert_eq!(set_cursor(&mut writer, 2).await, Ok(()));
-
-        writer.connection.discard().await;
-        let mut other = SqliteConnection::connect_with(&options).await.unwrap();
-        schema::prepare(&mut other).await.unwrap();
-        let fenced = set_cursor(&mut writer, 3).await;
-        assert!(matches!(fenced, Err(StoreError::Conflict(_))), "{fenced:?}");
+    async fn prune(&mut self, now: Millis, limit: u32) -> Result<Pruned, StoreError> {
+        let pruned = prune::batch(&mut self.connection, &mut self.keys, self.epoch, now, limit).await;
+        match pruned {
+            Err(StoreError::Conflict(reason)) if reason == super::batch::TAKEN_OVER => Err(self.lose(reason)),
+            pruned => pruned,
+        }
     }
 }

@@ -119,7 +119,7 @@ async fn the_context_is_that_of_the_attempt() {
     let plugins = folder.load().await;
     let mut third = call(json!({}));
     third.attempt = 3;
-    third.item = Some(12);
+    third.items = vec![12];
     let expected = third.idempotency_key();
     assert_eq!(step(&plugins, "attempt/step").run(third.clone()).await, Ok(Outcome::ok(json!(3))));
     assert_eq!(step(&plugins, "key/step").run(third).await, Ok(Outcome::ok(json!(expected))));

@@ -267,6 +267,6 @@ async fn time_stands_still_and_chance_repeats() {
     let first = run(&plugins, "sleeper", json!({})).await.unwrap();
     assert_eq!(run(&plugins, "sleeper", json!({})).await.unwrap(), first);
     let mut other = call(json!({}));
-    other.item = Some(1);
+    other.items = vec![1];
     assert_ne!(step(&plugins, "sleeper/step").run(other).await.unwrap(), first);
 }

@@ -57,7 +57,11 @@ fn call(input: Json) -> StepCall {
         run: RunId::new(1_000, 7),
         workflow: std::sync::Arc::new(crate::lang::Workflow::without_steps("shop")),
         step: "score".into(),
-        item: None,
+        items: Vec::new(),
+        keys: crate::engine::ports::Keys::new(
+            Arc::new(crate::store::memory::MemoryStore::default()),
+            Arc::new(crate::engine::clock::SystemClock),
+        ),
         attempt: 1,
         now: 1_700_000_000_000,
         timeout_ms: 60_000,

@@ -17,7 +17,19 @@ pub struct Api {
 #[derive(Clone, Debug)]
 pub struct Answered {
     pub status: u16,
+    /// What the header of that name says.
+    pub retry_after: Option<String>,
     pub body: Value,
+}
+
+impl Answered {
+    async fn of(response: reqwest::Response) -> reqwest::Result<Self> {
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.map(str::to_string);
+        let text = response.bytes().await?;
+        Ok(Self { status, retry_after, body: serde_json::from_slice(&text).unwrap_or(Value::Null) })
+    }
 }
 
 impl Api {
@@ -36,10 +48,7 @@ impl Api {
         if let Some(signature) = signature {
             request = request.header("x-webhook-signature", signature);
         }
-        let response = request.body(body).send().await?;
-        let status = response.status().as_u16();
-        let text = response.bytes().await?;
-        Ok(Answered { status, body: serde_json::from_slice(&text).unwrap_or(Value::Null) })
+        Answered::of(request.body(body).send().await?).await
     }
 
     pub async fn get(&self, path: &str) -> Answered {
@@ -48,14 +57,17 @@ impl Api {
         let text = response.text().await.unwrap();
         let body =
             serde_json::from_str(&text).unwrap_or_else(|_| panic!("GET {path} gave {status} and no JSON: {text}"));
-        Answered { status, body }
+        Answered { status, retry_after: None, body }
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answered {
         let response = self.client.post(format!("{}{path}", self.url)).json(body).send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.bytes().await.unwrap();
-        Answered { status, body: serde_json::from_slice(&text).unwrap_or(Value::Null) }
+        Answered::of(response).await.unwrap()
+    }
+
+    /// `GET /readyz`; an error is a connection that gave no whole answer.
+    pub async fn ready(&self) -> reqwest::Result<Answered> {
+        Answered::of(self.client.get(format!("{}/readyz", self.url)).send().await?).await
     }
 
     /// The status of a GET by a client that calls the daemon by another name.
@@ -84,6 +96,55 @@ impl Api {
         let answered = self.get(&format!("/api/v1/runs/{id}")).await;
         assert_eq!(answered.status, 200, "{}", answered.body);
         answered.body
+    }
+
+    /// Starts a run by hand; its id.
+    pub async fn start(&self, workflow: &str, inputs: &Value) -> String {
+        let body = serde_json::json!({ "inputs": inputs });
+        let answered = self.post(&format!("/api/v1/workflows/{workflow}/runs"), &body).await;
+        assert_eq!(answered.status, 201, "{}", answered.body);
+        answered.body["run_id"].as_str().expect("a run has an id").to_string()
+    }
+
+    /// The run, once it stands so. One that has ended otherwise fails the test.
+    pub async fn reaches(&self, id: &str, status: &str) -> Value {
+        let run = self.reaches_with(id, |run| run["status"] == status || has_ended(&run["status"])).await;
+        assert_eq!(run["status"], status, "{run:#}");
+        run
+    }
+
+    /// The same of a run that had ended and goes on.
+    pub async fn reaches_again(&self, id: &str, status: &str) -> Value {
+        self.reaches_with(id, |run| run["status"] == status).await
+    }
+
+    /// The run, once this holds of it.
+    pub async fn reaches_with(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let reached = async {
+            loop {
+                let run = self.run(id).await;
+                if holds(&run) {
+                    return run;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        reached.unwrap_or_else(|_| panic!("the run {id} never came to what was waited for"))
+    }
+
+    /// All runs, once this holds of them.
+    pub async fn runs_are(&self, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let reached = async {
+            loop {
+                let runs = self.runs(None).await;
+                if holds(&runs) {
+                    return runs;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("the runs never were what was waited for")
     }
 
     /// All runs, once each of them has ended or waits for a person.
@@ -125,8 +186,12 @@ impl Api {
     }
 }
 
+fn has_ended(status: &Value) -> bool {
+    ["succeeded", "failed", "cancelled"].iter().any(|ended| status == ended)
+}
+
 fn is_settled(status: &Value) -> bool {
-    ["succeeded", "failed", "cancelled", "attention"].iter().any(|settled| status == settled)
+    has_ended(status) || status == "attention"
 }
 
 /// How many runs stand how.

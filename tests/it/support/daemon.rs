@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::folder::{Folder, kill};
 use super::{Api, PATIENCE};
@@ -18,21 +19,15 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the daemon and returns once it says where it listens.
     pub fn start(folder: &Folder) -> Self {
-        let mut child = folder.command(["serve"]).spawn().unwrap();
-        let stdout = lines(child.stdout.take().unwrap(), Arc::default());
-        let stderr = Arc::<Mutex<String>>::default();
-        // Its lines are kept whole in `stderr`; what is received is dropped.
-        drop(lines(child.stderr.take().unwrap(), stderr.clone()));
-        let Ok(line) = stdout.recv_timeout(PATIENCE) else {
-            kill(&mut child);
-            panic!("the daemon did not say where it listens; stderr:\n{}", stderr.lock().unwrap());
-        };
-        let Some(url) = line.strip_prefix("listening on ") else {
-            kill(&mut child);
-            panic!("expected `listening on http://…` as the first line of stdout, got {line:?}");
-        };
-        let api = Api::new(url);
-        Self { child, api, stdout, stderr }
+        Self::of(&mut folder.command(["serve"]))
+    }
+
+    /// The same with a command that was changed, or wrapped.
+    pub fn of(command: &mut Command) -> Self {
+        match Starting::of(command).listens_within(PATIENCE) {
+            Ok(daemon) => daemon,
+            Err(stderr) => panic!("the daemon did not say where it listens; stderr:\n{stderr}"),
+        }
     }
 
     pub fn api(&self) -> &Api {
@@ -56,18 +51,71 @@ impl Daemon {
         kill(&mut self.child);
     }
 
+    /// Sends the signal of that name (`TERM`, `STOP`).
+    pub fn signal(&self, name: &str) {
+        let signal = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(signal.success(), "the daemon was gone before SIG{name}; stderr:\n{}", self.stderr());
+    }
+
+    /// Returns once it has said so on stderr.
+    pub async fn says(&self, text: &str) {
+        let said = async {
+            while !self.stderr().contains(text) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let said = tokio::time::timeout(PATIENCE, said).await;
+        assert!(said.is_ok(), "it never said {text:?}; stderr:\n{}", self.stderr());
+    }
+
     /// SIGTERM; the exit code of what follows.
-    pub fn terminate(mut self) -> Option<i32> {
-        let signal = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status().unwrap();
-        assert!(signal.success(), "the daemon was gone before it was asked to stop; stderr:\n{}", self.stderr());
+    pub fn terminate(self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn ended(mut self) -> Option<i32> {
         // The pipe's end is the process's end; anything it still prints is not our business.
         loop {
             match self.stdout.recv_timeout(PATIENCE) {
                 Ok(_) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().unwrap().code(),
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("SIGTERM did not end it; stderr:\n{}", self.stderr()),
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it did not end; stderr:\n{}", self.stderr()),
             }
         }
+    }
+}
+
+/// A daemon that has not yet said where it listens.
+pub struct Starting {
+    child: Child,
+    stdout: mpsc::Receiver<String>,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Starting {
+    pub fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap(), Arc::default());
+        let stderr = Arc::<Mutex<String>>::default();
+        // Its lines are kept whole in `stderr`; what is received is dropped.
+        drop(lines(child.stderr.take().unwrap(), stderr.clone()));
+        Self { child, stdout, stderr }
+    }
+
+    /// The daemon once it listens. One that does not within `time`, or that ends, is killed; then this is its stderr.
+    pub fn listens_within(mut self, time: Duration) -> Result<Daemon, String> {
+        let Ok(line) = self.stdout.recv_timeout(time) else {
+            kill(&mut self.child);
+            return Err(self.stderr.lock().unwrap().clone());
+        };
+        let Some(url) = line.strip_prefix("listening on ") else {
+            kill(&mut self.child);
+            panic!("expected `listening on http://…` as the first line of stdout, got {line:?}");
+        };
+        let api = Api::new(url);
+        Ok(Daemon { child: self.child, api, stdout: self.stdout, stderr: self.stderr })
     }
 }
 

@@ -87,7 +87,21 @@ impl Folder {
 
     /// The program in this folder with this folder's configuration, and nothing of the environment it was called from.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_moltrun"));
+        self.prepared(Command::new(env!("CARGO_BIN_EXE_moltrun")), args)
+    }
+
+    /// The same, begun by another program that is given the program and its arguments.
+    pub fn command_under<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        outer: &[&str],
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new(outer[0]);
+        command.args(&outer[1..]).arg(env!("CARGO_BIN_EXE_moltrun"));
+        self.prepared(command, args)
+    }
+
+    fn prepared<S: AsRef<std::ffi::OsStr>>(&self, mut command: Command, args: impl IntoIterator<Item = S>) -> Command {
         command
             .current_dir(self.dir.path())
             .env_clear()

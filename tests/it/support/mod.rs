@@ -3,13 +3,16 @@
 pub mod api;
 pub mod cut;
 pub mod daemon;
+pub mod database;
+pub mod fleet;
 pub mod folder;
 pub mod guide_server;
 pub mod ledger;
 pub mod load;
 
 pub use api::Api;
-pub use daemon::Daemon;
+pub use daemon::{Daemon, Starting};
+pub use fleet::Fleet;
 pub use folder::Folder;
 pub use guide_server::{Answer, GuideServer, Reserved};
 

@@ -5,7 +5,7 @@ use crate::base::RunId;
 use crate::engine::decide::Resolution;
 use crate::engine::event::{Event, RunStatus};
 use crate::engine::ports::{Failure, Outcome, StepError};
-use crate::engine::run::ResolveError;
+use crate::engine::run::WordError;
 
 const HELD: &str = "
   - {id: send, uses: t.send}
@@ -23,7 +23,7 @@ fn transient() -> Result<Outcome, StepError> {
 /// A run whose first step is held, and which is parked.
 async fn held(room: &Room) -> RunId {
     let run = room.submit().await;
-    room.hands.end("send", None, unknown());
+    room.end(run, "send", unknown()).await;
     assert_eq!(room.status(run).await, RunStatus::Attention);
     run
 }
@@ -32,13 +32,13 @@ async fn held(room: &Room) -> RunId {
 fn sent_lets_a_parked_run_go_on_and_every_step_runs_once() {
     House::new(HELD).live(async |room| {
         let run = held(&room).await;
-        room.engine.resolve(run, "send", None, Resolution::Sent).await.unwrap();
+        room.engine.resolve(run, "send", &[], Resolution::Sent).await.unwrap();
         assert_eq!(room.steps(run).await, "send=succeeded read=running after=pending");
-        room.hands.done("read", None);
+        room.done(run, "read").await;
         assert_eq!(room.steps(run).await, "send=succeeded read=succeeded after=running");
-        room.hands.done("after", None);
+        room.done(run, "after").await;
         assert_eq!(room.status(run).await, RunStatus::Succeeded);
-        let calls = ["send", "read", "after"].map(|step| room.hands.calls(step, None));
+        let calls = ["send", "read", "after"].map(|step| room.calls(step));
         assert_eq!(calls, [1, 1, 1]);
     });
 }
@@ -47,16 +47,16 @@ fn sent_lets_a_parked_run_go_on_and_every_step_runs_once() {
 fn not_sent_sends_again_and_what_that_brings_is_taken() {
     House::new(HELD).live(async |room| {
         let run = held(&room).await;
-        room.engine.resolve(run, "send", None, Resolution::NotSent).await.unwrap();
+        room.engine.resolve(run, "send", &[], Resolution::NotSent).await.unwrap();
         assert_eq!(room.steps(run).await, "send=running read=pending after=pending");
         let held = |journal: &[Event]| journal.iter().filter(|event| matches!(event, Event::StepHeld { .. })).count();
-        assert_eq!(held(&room.journal(run).await.1), 1, "it is not held while it is sent again");
-        room.hands.end("send", None, unknown());
-        assert_eq!(held(&room.journal(run).await.1), 2);
-        room.engine.resolve(run, "send", None, Resolution::NotSent).await.unwrap();
-        room.hands.end("send", None, transient());
+        assert_eq!(held(&room.journal(run).await), 1, "it is not held while it is sent again");
+        room.end(run, "send", unknown()).await;
+        assert_eq!(held(&room.journal(run).await), 2);
+        room.engine.resolve(run, "send", &[], Resolution::NotSent).await.unwrap();
+        room.end(run, "send", transient()).await;
         assert_eq!(room.status(run).await, RunStatus::Failed);
-        assert_eq!(room.hands.calls("send", None), 3);
+        assert_eq!(room.calls("send"), 3);
     });
 }
 
@@ -64,15 +64,15 @@ fn not_sent_sends_again_and_what_that_brings_is_taken() {
 fn an_answer_is_given_when_the_decision_is_durable() {
     House::new(HELD).live(async |room| {
         let run = held(&room).await;
-        room.engine.resolve(run, "send", None, Resolution::Skip).await.unwrap();
+        room.engine.resolve(run, "send", &[], Resolution::Skip).await.unwrap();
         // No turn of the runtime between the answer and this look.
         let row = room.engine.report(run).await.unwrap();
         assert_eq!(row.row.status, RunStatus::Succeeded);
     });
 }
 
-fn not_held() -> Result<(), ResolveError> {
-    Err(ResolveError::NotHeld { step: "send".to_string(), help: "" })
+fn not_held() -> Result<(), WordError> {
+    Err(WordError::NotHeld { step: "send".to_string(), help: "" })
 }
 
 #[test]
@@ -82,18 +82,18 @@ fn mail_reaches_a_run_at_work_and_is_refused_where_nothing_is_held() {
   - {id: other, uses: t.send, needs: []}";
     House::new(two).live(async |room| {
         let run = room.submit().await;
-        let early = room.engine.resolve(run, "send", None, Resolution::Sent).await;
+        let early = room.engine.resolve(run, "send", &[], Resolution::Sent).await;
         assert_eq!(early, not_held());
-        room.hands.end("send", None, unknown());
+        room.end(run, "send", unknown()).await;
         assert_eq!(room.status(run).await, RunStatus::Running);
-        let nobody = room.engine.resolve(run, "sent", None, Resolution::Sent).await;
-        assert_eq!(nobody, Err(ResolveError::NoStep("sent".to_string())));
-        let item = room.engine.resolve(run, "send", Some(0), Resolution::Sent).await;
-        assert_eq!(item, Err(ResolveError::NotHeld { step: "send[0]".to_string(), help: "" }));
-        room.engine.resolve(run, "send", None, Resolution::Sent).await.unwrap();
-        room.hands.done("other", None);
+        let nobody = room.engine.resolve(run, "sent", &[], Resolution::Sent).await;
+        assert_eq!(nobody, Err(WordError::NoStep("sent".to_string())));
+        let item = room.engine.resolve(run, "send", &[0], Resolution::Sent).await;
+        assert_eq!(item, Err(WordError::NotHeld { step: "send[0]".to_string(), help: "" }));
+        room.engine.resolve(run, "send", &[], Resolution::Sent).await.unwrap();
+        room.done(run, "other").await;
         assert_eq!(room.status(run).await, RunStatus::Succeeded);
-        let late = room.engine.resolve(run, "send", None, Resolution::Sent).await;
+        let late = room.engine.resolve(run, "send", &[], Resolution::Sent).await;
         assert_eq!(late, not_held());
     });
 }
@@ -102,11 +102,11 @@ fn mail_reaches_a_run_at_work_and_is_refused_where_nothing_is_held() {
 fn two_people_at_once_resolve_it_once() {
     House::new(HELD).live(async |room| {
         let run = held(&room).await;
-        let resolve = || room.engine.resolve(run, "send", None, Resolution::Sent);
+        let resolve = || room.engine.resolve(run, "send", &[], Resolution::Sent);
         let answers = futures::future::join_all([resolve(), resolve(), resolve()]).await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
         assert_eq!(room.steps(run).await, "send=succeeded read=running after=pending");
-        assert_eq!(room.hands.calls("read", None), 1);
+        assert_eq!(room.calls("read"), 1);
     });
 }
 
@@ -123,7 +123,7 @@ fn a_parked_run_is_woken_by_its_timer() {
         assert_eq!(room.steps(run).await, "pause=waiting send=pending");
         room.advance(1).await;
         assert_eq!(room.steps(run).await, "pause=succeeded send=running");
-        room.hands.done("send", None);
+        room.done(run, "send").await;
         assert_eq!(room.status(run).await, RunStatus::Succeeded);
         // Parked, and the process goes away before the timer.
         room.submit().await
@@ -143,15 +143,15 @@ fn a_timer_that_is_no_longer_needed_runs_nothing_twice() {
   - {id: read, uses: t.read, needs: [send]}";
     House::new(both).live(async |room| {
         let run = room.submit().await;
-        room.hands.end("send", None, unknown());
+        room.end(run, "send", unknown()).await;
         assert_eq!(room.status(run).await, RunStatus::Waiting);
         // Taken up by the mail and parked a second time: now there are two timers.
-        room.engine.resolve(run, "send", None, Resolution::Sent).await.unwrap();
+        room.engine.resolve(run, "send", &[], Resolution::Sent).await.unwrap();
         assert_eq!(room.steps(run).await, "pause=waiting send=succeeded read=running");
         room.advance(5_000).await;
         assert_eq!(room.steps(run).await, "pause=succeeded send=succeeded read=running");
-        room.hands.done("read", None);
+        room.done(run, "read").await;
         room.advance(60_000).await;
-        assert_eq!((room.status(run).await, room.hands.calls("read", None)), (RunStatus::Succeeded, 1));
+        assert_eq!((room.status(run).await, room.calls("read")), (RunStatus::Succeeded, 1));
     });
 }

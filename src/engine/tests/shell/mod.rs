@@ -1,6 +1,14 @@
-//! The shell: back-pressure, stopping, waking, mail, a store that is away, steps that panic.
+//! The shell: back-pressure, stopping, waking, mail, lists, events, calls, a store that is away, steps that panic.
 
-mod house;
+mod calls;
+mod ends;
+mod events;
+pub mod house;
+mod lists;
 mod mail;
+mod people;
+mod queued;
+mod snapshots;
 mod stopping;
 mod trouble;
+mod values;

@@ -1,9 +1,10 @@
 //! Trouble: too many runs, a store that is away, steps that panic or never answer.
 
-use super::house::{House, settle};
-use crate::base::limits;
+use super::house::House;
+use crate::base::{Json, limits};
 use crate::engine::event::RunStatus;
 use crate::engine::run::SubmitError;
+use crate::engine::tests::store::Verb;
 
 const READ_SEND: &str = "
   - {id: read, uses: t.read}
@@ -13,12 +14,12 @@ const READ_SEND: &str = "
 fn at_the_bound_nothing_is_created() {
     House::new(READ_SEND).live(async |room| {
         let most = limits::QUEUED_RUNS;
-        assert_eq!(room.try_submit(most + 1).await, Err(SubmitError::Busy(most)));
-        assert_eq!((room.unfinished().await, room.engine.load()), (0, 0));
-        assert_eq!(room.try_submit(most - 1).await.unwrap().len(), most - 1);
-        assert_eq!(room.try_submit(2).await, Err(SubmitError::Busy(most)));
-        assert_eq!((room.unfinished().await, room.engine.load()), (most - 1, most - 1));
-        assert_eq!(room.try_submit(1).await.unwrap().len(), 1);
+        assert_eq!(room.try_submit("t", Json::Null, most + 1).await, Err(SubmitError::Busy(most)));
+        assert_eq!((room.unfinished().await.len(), room.engine.load()), (0, 0));
+        assert_eq!(room.try_submit("t", Json::Null, most - 1).await.unwrap().len(), most - 1);
+        assert_eq!(room.try_submit("t", Json::Null, 2).await, Err(SubmitError::Busy(most)));
+        assert_eq!((room.unfinished().await.len(), room.engine.load()), (most - 1, most - 1));
+        assert_eq!(room.try_submit("t", Json::Null, 1).await.unwrap().len(), 1);
     });
 }
 
@@ -31,7 +32,7 @@ fn room_comes_back_when_runs_end_or_park() {
     House::new("  - {id: read, uses: t.read}").live(async |room| {
         let run = room.submit().await;
         assert_eq!(room.engine.load(), 1);
-        room.hands.done("read", None);
+        room.done(run, "read").await;
         assert_eq!((room.status(run).await, room.engine.load()), (RunStatus::Succeeded, 0));
     });
 }
@@ -40,18 +41,37 @@ fn room_comes_back_when_runs_end_or_park() {
 fn a_store_that_is_away_delays_and_loses_nothing() {
     House::new(READ_SEND).live(async |room| {
         let run = room.submit().await;
-        room.frail.refuse(5);
-        room.hands.done("read", None);
+        room.frail.refuse(Verb::Commit, 5);
+        room.done(run, "read").await;
         assert_eq!(room.steps(run).await, "read=pending send=pending");
-        assert_eq!(room.hands.calls("send", None), 0, "nothing is done before its intention is durable");
+        assert_eq!(room.calls("send"), 0, "nothing is done before its intention is durable");
         for _ in 0..5 {
-            settle().await;
+            room.settle().await;
             room.clock.advance_to_next();
         }
         assert_eq!(room.steps(run).await, "read=succeeded send=running");
-        room.hands.done("send", None);
+        room.done(run, "send").await;
         assert_eq!(room.status(run).await, RunStatus::Succeeded);
-        assert_eq!([room.hands.calls("read", None), room.hands.calls("send", None)], [1, 1]);
+        assert_eq!([room.calls("read"), room.calls("send")], [1, 1]);
+    });
+}
+
+#[test]
+fn a_process_that_lost_its_database_does_nothing_more() {
+    let house = House::new(READ_SEND);
+    let run = house.live(async |room| {
+        let run = room.submit().await;
+        room.frail.die();
+        room.done(run, "read").await;
+        assert_eq!(room.calls("send"), 0);
+        // Nothing keeps it from ending.
+        room.engine.stop().await;
+        run
+    });
+    house.live(async |room| {
+        room.done(run, "read").await;
+        room.done(run, "send").await;
+        assert_eq!((room.status(run).await, room.calls("send")), (RunStatus::Succeeded, 1));
     });
 }
 
@@ -60,8 +80,8 @@ fn a_run_that_could_not_be_loaded_is_tried_again() {
     let house = House::new("  - {id: pause, uses: t.wait}\n  - {id: read, uses: t.read}");
     let run = house.live(async |room| room.submit().await);
     house.live(async |room| {
-        settle().await;
-        room.frail.refuse(1);
+        room.settle().await;
+        room.frail.refuse(Verb::Load, 1);
         room.advance(5_000).await;
         assert_eq!(room.steps(run).await, "pause=waiting read=pending");
         room.advance(1_000).await;
@@ -74,9 +94,9 @@ fn a_plan_that_could_not_be_loaded_is_tried_again() {
     let house = House::new("  - {id: read, uses: t.read}");
     let run = house.live(async |room| room.submit().await);
     house.live(async |room| {
-        room.frail.refuse_plans(1);
-        settle().await;
-        assert_eq!(room.hands.calls("read", None), 0);
+        room.frail.refuse(Verb::Plan, 1);
+        room.settle().await;
+        assert_eq!(room.calls("read"), 0);
         room.advance(1_000).await;
         assert_eq!(room.steps(run).await, "read=running");
     });
@@ -92,7 +112,7 @@ fn a_panic_is_the_failure_of_one_step() {
     House::new(panics).live(async |room| {
         let run = room.submit().await;
         assert_eq!(room.steps(run).await, "panic_pure=failed panic_read=failed panic_send=held send=running");
-        room.hands.done("send", None);
+        room.done(run, "send").await;
         assert_eq!(room.status(run).await, RunStatus::Attention);
         let other = room.submit().await;
         assert_eq!(room.status(other).await, RunStatus::Running);

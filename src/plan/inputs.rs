@@ -1,4 +1,4 @@
-//! The `manual` trigger: inputs as people give them, checked against their declaration.
+//! Inputs as people and calling workflows give them, checked against their declaration.
 
 use crate::base::Json;
 use crate::base::json::JsonMap;
