@@ -174,8 +174,13 @@ pub enum Event {
         failure: Option<Failure>,
     },
     /// A person has the run go on after its end: these steps of the root block are done again. In a `for_each` only the items
-    /// that did not succeed are.
-    RunRetried { at: Millis, steps: Vec<u32> },
+    /// that did not succeed are, unless it needs the step `from` which the person named: then its items may be others.
+    RunRetried {
+        at: Millis,
+        steps: Vec<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<u32>,
+    },
 }
 
 impl Event {

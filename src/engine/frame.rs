@@ -164,21 +164,20 @@ impl Frame {
                 self.with_dependents(plan, step, &mut steps, |state| !state.stays());
             }
         }
-        self.redo(plan, steps);
+        self.redo(plan, steps, &BTreeSet::new());
     }
 
     /// After an end that came before that of the block: what was at work begins anew.
     pub(super) fn go_on(&mut self, plan: &Plan) {
         let unsettled = |(step, state): (usize, &StepState)| (!state.is_settled()).then_some(step);
         let steps = (self.first as usize..).zip(&self.steps).filter_map(unsettled).collect();
-        self.redo(plan, steps);
+        self.redo(plan, steps, &BTreeSet::new());
     }
 
-    /// These steps of the block are to be done again.
-    pub(super) fn redo(&mut self, plan: &Plan, steps: BTreeSet<usize>) {
+    /// These steps of the block are to be done again; of a `for_each` in `anew` all items are.
+    pub(super) fn redo(&mut self, plan: &Plan, steps: BTreeSet<usize>, anew: &BTreeSet<usize>) {
         for step in &steps {
-            // With other inputs the items of a `for_each` are others: it begins anew.
-            let anew = plan.steps[*step].needs.iter().any(|edge| steps.contains(&edge.from));
+            let anew = anew.contains(step);
             let Some(state) = self.step_mut(*step as u32) else { continue };
             let settled = state.is_settled();
             *state = match std::mem::replace(state, StepState::Pending) {

@@ -1,6 +1,6 @@
 //! A run's state: the fold of its events. Event × state is a total match; a pair that cannot be is [`IllegalEvent`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ impl RunState {
                 self.failure = failure.clone();
                 Ok(())
             }
-            Event::RunRetried { steps, .. } => self.retried(plan, steps),
+            Event::RunRetried { steps, from, .. } => self.retried(plan, steps, *from),
             Event::StepStarted { at, step, items, attempt } => {
                 let started = Slot { started_at: *at, attempt: *attempt, laters: 0, phase: Phase::Running };
                 self.can_begin(plan, *step, items)?;
@@ -230,7 +230,7 @@ impl RunState {
         Ok(())
     }
 
-    fn retried(&mut self, plan: &Plan, steps: &[u32]) -> Result<(), &'static str> {
+    fn retried(&mut self, plan: &Plan, steps: &[u32], from: Option<u32>) -> Result<(), &'static str> {
         if self.ended.is_none() {
             return Err("a retry of a run that has not ended");
         }
@@ -244,7 +244,13 @@ impl RunState {
         self.retries += 1;
         // Its time begins anew.
         self.started_at = None;
-        self.root.redo(plan, steps.iter().map(|step| *step as usize).collect());
+        // With other inputs the items of a `for_each` are others: it begins anew.
+        let mut anew = BTreeSet::new();
+        if let Some(from) = from.filter(|from| (*from as usize) < self.root.steps.len()) {
+            self.root.with_dependents(plan, from as usize, &mut anew, |_| true);
+            anew.remove(&(from as usize));
+        }
+        self.root.redo(plan, steps.iter().map(|step| *step as usize).collect(), &anew);
         Ok(())
     }
 

@@ -93,12 +93,25 @@ impl Deciding<'_> {
         let Some(ended) = self.state.ended else { return Err(Refused::NotEnded(self.state.status())) };
         let mut steps = BTreeSet::new();
         let root = &self.state.root;
+        // What comes after them may be about other values now, so that its items cannot be told from each other.
+        let mut after_failed_items = BTreeSet::new();
+        for (step, state) in root.steps.iter().enumerate() {
+            if matches!(state, StepState::Succeeded { items: Some(items), .. } if !items.failed.is_empty()) {
+                let mut below = BTreeSet::new();
+                root.with_dependents(self.plan, step, &mut below, |_| true);
+                below.remove(&step);
+                after_failed_items.extend(below);
+            }
+        }
         for (step, state) in root.steps.iter().enumerate() {
             let unfinished = match state {
                 StepState::Failed { .. } => !self.plan.steps[step].handles_error,
                 // A `for_each` that went on past failed items: they are what there is to retry.
                 StepState::Succeeded { items: Some(items), .. } => {
-                    ended == RunStatus::Succeeded && from.is_none() && !items.failed.is_empty()
+                    ended == RunStatus::Succeeded
+                        && from.is_none()
+                        && !items.failed.is_empty()
+                        && !after_failed_items.contains(&step)
                 }
                 StepState::Pending | StepState::Active(_) | StepState::Items(_) => true,
                 StepState::Succeeded { .. } | StepState::Skipped { .. } => false,
@@ -114,7 +127,7 @@ impl Deciding<'_> {
             return Err(Refused::NothingToRetry);
         }
         let steps = steps.into_iter().map(|step| step as u32).collect();
-        self.emit(Event::RunRetried { at: self.now, steps })?;
+        self.emit(Event::RunRetried { at: self.now, steps, from })?;
         Ok(self.resume()?)
     }
 }

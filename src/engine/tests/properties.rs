@@ -142,7 +142,8 @@ fn events() -> impl Strategy<Value = Event> {
     let status = || select(RunStatus::ALL.to_vec());
     let ending = status().prop_map(|status| Event::RunEnding { at: 5, status, failure: failure() });
     let end = status().prop_map(|status| Event::RunEnded { at: 5, status, output: None, failure: None });
-    let retried = proptest::collection::vec(0u32..6, 0..3).prop_map(|steps| Event::RunRetried { at: 5, steps });
+    let retried =
+        proptest::collection::vec(0u32..6, 0..3).prop_map(|steps| Event::RunRetried { at: 5, steps, from: None });
     prop_oneof![
         1 => created, 16 => started, 8 => succeeded, 3 => failed, 6 => skipped, 3 => waits, 3 => held, 2 => taken,
         9 => items, 6 => item_ended, 2 => stopped, 1 => ending, 2 => end, 2 => retried

@@ -66,3 +66,10 @@ fn a_seed_is_the_same_run_every_time() {
         assert_eq!(journals(), journals());
     });
 }
+
+/// Each has found something once.
+#[test]
+fn seeds_that_failed_before_hold() {
+    // A retry of what failed began a `for_each` inside an item anew, and with it what had succeeded.
+    [648].into_iter().for_each(|seed| every_commit(seed, Depth::Whole));
+}
