@@ -6,20 +6,6 @@ use serde_json::json;
 use crate::support::api::Answered;
 use crate::support::{Api, Daemon, Folder, GuideServer, load};
 
-/// A send that waits for the model; of the message only the id is used.
-const ASK_AND_SEND: &str = r#"
-name: ask
-triggers:
-  - message: {}
-steps:
-  - id: answer
-    uses: ai.prompt
-    with: { prompt: "{{ event.data.id }}" }
-  - id: reply
-    uses: moltflow.send
-    with: { session: "{{ event.session }}", to: "{{ event.data.from }}", text: "{{ event.data.id }}" }
-"#;
-
 /// Of a large message: what waits is counted by its size, so that a few of these fill the queue.
 const LARGE: usize = 1_000_000;
 
@@ -50,7 +36,7 @@ async fn a_full_queue_puts_webhooks_off_and_takes_them_again_when_it_drains() {
     let far = GuideServer::start();
     let folder = Folder::new(far.address())
         .configure(|config| config["engine"] = json!({"workers": 1}))
-        .workflow("ask", ASK_AND_SEND);
+        .workflow("ask", load::ASK_AND_SEND);
     far.model_answers(false);
     let daemon = Daemon::start(&folder);
     let api = daemon.api();

@@ -5,25 +5,11 @@ use serde_json::json;
 
 use crate::support::{Daemon, Folder, GuideServer, PATIENCE, Starting, folder::finish, load};
 
-/// A send that waits for the model.
-const ASK_AND_SEND: &str = r#"
-name: ask
-triggers:
-  - message: {}
-steps:
-  - id: answer
-    uses: ai.prompt
-    with: { prompt: "{{ event.data.id }}" }
-  - id: reply
-    uses: moltflow.send
-    with: { session: "{{ event.session }}", to: "{{ event.data.from }}", text: "{{ event.data.id }}" }
-"#;
-
 /// With a second name the write-ahead log would have one, too, and each daemon would see half of what was written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_name_of_the_same_file_is_refused() {
     let far = GuideServer::start();
-    let folder = Folder::new(far.address()).workflow("ask", ASK_AND_SEND);
+    let folder = Folder::new(far.address()).workflow("ask", load::ASK_AND_SEND);
     let first = Daemon::start(&folder);
     let (link, hard) = (folder.path("link.db"), folder.path("hard.db"));
     for name in [&link, &hard] {
@@ -45,7 +31,7 @@ async fn a_second_name_of_the_same_file_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revived_daemon_whose_database_was_taken_over_does_nothing_more_and_ends() {
     let far = GuideServer::start();
-    let folder = Folder::new(far.address()).workflow("ask", ASK_AND_SEND);
+    let folder = Folder::new(far.address()).workflow("ask", load::ASK_AND_SEND);
     far.model_answers(false);
     let first = Daemon::start(&folder);
     let posted = load::post_all(first.api().clone(), load::ids(3), 1).await;
@@ -87,7 +73,7 @@ async fn a_revived_daemon_whose_database_was_taken_over_does_nothing_more_and_en
 async fn a_database_that_is_removed_or_replaced_under_the_daemon_confirms_nothing() {
     for replaced in [false, true] {
         let far = GuideServer::start();
-        let folder = Folder::new(far.address()).workflow("ask", ASK_AND_SEND);
+        let folder = Folder::new(far.address()).workflow("ask", load::ASK_AND_SEND);
         let daemon = Daemon::start(&folder);
         let posted = load::post_all(daemon.api().clone(), load::ids(2), 1).await;
         assert!(posted.iter().all(|post| post.status == Some(200)), "{posted:#?}");
@@ -113,7 +99,7 @@ async fn a_database_that_is_removed_or_replaced_under_the_daemon_confirms_nothin
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_full_disk_the_daemon_is_not_ready_and_says_why() {
     let far = GuideServer::start();
-    let folder = Folder::new(far.address()).workflow("ask", ASK_AND_SEND);
+    let folder = Folder::new(far.address()).workflow("ask", load::ASK_AND_SEND);
     let small = ["sh", "-c", r#"ulimit -S -f 400 && exec "$@""#, "sh"];
     let daemon = Daemon::of(&mut folder.command_under(&small, ["serve"]));
     let mut refused = false;

@@ -9,6 +9,20 @@ use sha2::Sha256;
 
 use super::Api;
 
+/// A send that waits for the model; of the message only the id is used.
+pub const ASK_AND_SEND: &str = r#"
+name: ask
+triggers:
+  - message: {}
+steps:
+  - id: answer
+    uses: ai.prompt
+    with: { prompt: "{{ event.data.id }}" }
+  - id: reply
+    uses: moltflow.send
+    with: { session: "{{ event.session }}", to: "{{ event.data.from }}", text: "{{ event.data.id }}" }
+"#;
+
 /// Question in, answer out, each message told apart by its id: a filter, the model, one send.
 pub const ANSWER_EACH: &str = r#"
 name: answer-each
