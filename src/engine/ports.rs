@@ -335,11 +335,10 @@ pub trait Store: Send + Sync + 'static {
     /// Rows of runs that have not ended, by id, after `after`: what recovery walks over.
     fn unfinished(&self, after: Option<RunId>, limit: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>>;
 
-    /// Runs that want to be woken at or before `until`, the earliest first, after `after`. An ended one among them still has
+    /// Runs that want to be woken, the earliest first, after `after`. An ended one among them still has
     /// to tell its caller.
     fn due(
         &self,
-        until: Millis,
         after: Option<(Millis, RunId)>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(Millis, RunId)>, StoreError>>;

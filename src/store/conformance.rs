@@ -276,11 +276,11 @@ fn due_runs_come_the_earliest_first() {
             let parked = commit(number, 1, vec![started(0)], RunStatus::Waiting);
             store.commit(Commit { wake_at: Some(at), ..parked }).await.unwrap();
         }
-        assert_eq!(store.due(30, None, 2).await, Ok(vec![(10, id(2)), (10, id(3))]));
-        assert_eq!(store.due(30, Some((10, id(3))), 2).await, Ok(vec![(30, id(1))]));
-        assert_eq!(store.due(9, None, 2).await, Ok(Vec::new()));
+        assert_eq!(store.due(None, 2).await, Ok(vec![(10, id(2)), (10, id(3))]));
+        assert_eq!(store.due(Some((10, id(3))), 9).await, Ok(vec![(30, id(1)), (50, id(4))]));
+        assert_eq!(store.due(Some((50, id(4))), 9).await, Ok(Vec::new()));
         store.commit(commit(2, 2, vec![started(1)], RunStatus::Running)).await.unwrap();
-        assert_eq!(store.due(30, None, 2).await, Ok(vec![(10, id(3)), (30, id(1))]));
+        assert_eq!(store.due(None, 2).await, Ok(vec![(10, id(3)), (30, id(1))]));
     });
 }
 
@@ -362,12 +362,12 @@ fn an_ended_run_with_something_to_tell_is_woken_and_not_forgotten() {
         store.create_runs(vec![new_run(1, None, 7)]).await.unwrap();
         let end = commit(1, 1, vec![started(0)], RunStatus::Succeeded);
         store.commit(Commit { expires_at: Some(100), wake_at: Some(9), ..end.clone() }).await.unwrap();
-        assert_eq!(store.due(10, None, 9).await, Ok(vec![(9, id(1))]));
+        assert_eq!(store.due(None, 9).await, Ok(vec![(9, id(1))]));
         assert_eq!(store.prune(200, 9).await, Ok(Pruned::default()));
         assert_eq!(store.unfinished(None, 9).await, Ok(Vec::new()));
         // It has told: nothing else changes.
         store.commit(Commit { expected: 2, events: Vec::new(), expires_at: Some(100), ..end }).await.unwrap();
-        assert_eq!(store.due(10, None, 9).await, Ok(Vec::new()));
+        assert_eq!(store.due(None, 9).await, Ok(Vec::new()));
         assert_eq!(store.load(id(1)).await.unwrap().events.len(), 2);
         assert_eq!(store.prune(200, 9).await, Ok(Pruned { runs: 1, others: 0, more: false }));
     });

@@ -39,7 +39,6 @@ enum Verb {
         after: Option<u128>,
     },
     Due {
-        until: Millis,
         after: Option<(Millis, u128)>,
     },
     Listening {
@@ -117,7 +116,7 @@ fn verbs() -> impl Strategy<Value = Vec<Verb>> {
         2 => number().prop_map(|number| Verb::Load { number }),
         2 => (number(), 0u64..9, 0u32..5).prop_map(|(number, from, limit)| Verb::Journal { number, from, limit }),
         1 => of(number()).prop_map(|after| Verb::Unfinished { after }),
-        1 => (0i64..60, of((0i64..60, number()))).prop_map(|(until, after)| Verb::Due { until, after }),
+        1 => of((0i64..60, number())).prop_map(|after| Verb::Due { after }),
         1 => (0u8..3, of(number())).prop_map(|(listen, after)| Verb::Listening { listen, after }),
         1 => Just(Verb::Listened),
         1 => (0u8..3, 0i64..60).prop_map(|(key, now)| Verb::Value { key, now }),
@@ -195,8 +194,8 @@ async fn answer(store: &dyn Store, query: &dyn Query, seen: &mut Seen, verb: &Ve
             format!("{:?}", store.journal(id(*number), *from, *limit).await.map_err(kind))
         }
         Verb::Unfinished { after } => format!("{:?}", store.unfinished(after.map(id), 3).await),
-        Verb::Due { until, after } => {
-            format!("{:?}", store.due(*until, after.map(|(at, number)| (at, id(number))), 3).await)
+        Verb::Due { after } => {
+            format!("{:?}", store.due(after.map(|(at, number)| (at, id(number))), 3).await)
         }
         Verb::Listening { listen: number, after } => {
             format!("{:?}", store.listening(listen(*number), after.map(id), 3).await)

@@ -168,14 +168,13 @@ impl Store for MemoryStore {
 
     fn due(
         &self,
-        until: Millis,
         after: Option<(Millis, RunId)>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(Millis, RunId)>, StoreError>> {
         let tables = self.tables();
         let rows = tables.runs.values().map(|stored| &stored.row);
         let due = rows.filter_map(|row| Some((row.wake_at?, row.id)));
-        let mut due: Vec<_> = due.filter(|due| due.0 <= until && after.is_none_or(|after| *due > after)).collect();
+        let mut due: Vec<_> = due.filter(|due| after.is_none_or(|after| *due > after)).collect();
         due.sort_unstable();
         due.truncate(limit as usize);
         ready(Ok(due)).boxed()

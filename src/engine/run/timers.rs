@@ -9,11 +9,13 @@ mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 
-use self::window::Window;
+use self::window::{Key, Window};
 use crate::base::{Millis, RunId, limits};
-use crate::engine::ports::{Clock, Store};
+use crate::engine::ports::{Clock, Store, StoreError};
 
 /// Pause after the store could not be read, in milliseconds. What the window holds is fired meanwhile.
 const READ_RETRY_MS: Millis = 250;
@@ -28,13 +30,20 @@ pub struct Timers {
     low: Notify,
     clock: Arc<dyn Clock>,
     /// None: nothing but what was set here.
-    store: Option<Arc<dyn Store>>,
+    rows: Option<Box<Rows>>,
 }
+
+/// Reads rows that want to be woken: those after a row, the earliest first, so many at most.
+type Rows = dyn Fn(Option<Key>, u32) -> BoxFuture<'static, Result<Vec<Key>, StoreError>> + Send + Sync;
 
 impl Timers {
     /// Fires every run of the store that wants to be woken, from before this process as well.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
-        Self::with(Window::new(limits::TIMER_WINDOW), clock, Some(store))
+        let rows = move |after, limit| {
+            let store = store.clone();
+            async move { store.due(after, limit).await }.boxed()
+        };
+        Self::with(Window::new(limits::TIMER_WINDOW), clock, Some(Box::new(rows)))
     }
 
     /// Fires only what is set here, and keeps all of it in memory: for a process that leaves the store's other runs alone.
@@ -42,8 +51,8 @@ impl Timers {
         Self::with(Window::whole(), clock, None)
     }
 
-    fn with(window: Window, clock: Arc<dyn Clock>, store: Option<Arc<dyn Store>>) -> Self {
-        Self { window: Mutex::new(window), earlier: Notify::new(), low: Notify::new(), clock, store }
+    fn with(window: Window, clock: Arc<dyn Clock>, rows: Option<Box<Rows>>) -> Self {
+        Self { window: Mutex::new(window), earlier: Notify::new(), low: Notify::new(), clock, rows }
     }
 
     /// Wakes `run` at `at`. Called after the commit that put `at` in the run's row, never before: a time that is far away is
@@ -67,8 +76,8 @@ impl Timers {
     /// One that finds itself too early, or puts off its wake, sets its timer again.
     pub async fn fire(&self, due: mpsc::Sender<RunId>) {
         let refill = async {
-            match &self.store {
-                Some(store) => self.refill(&**store).await,
+            match &self.rows {
+                Some(rows) => self.refill(rows).await,
                 None => std::future::pending().await,
             }
         };
@@ -106,14 +115,14 @@ impl Timers {
     }
 
     /// Reads the next page whenever the window runs low.
-    async fn refill(&self, store: &dyn Store) {
+    async fn refill(&self, rows: &Rows) {
         let mut fails = false;
         loop {
             let Some((after, limit)) = self.window().begin() else {
                 self.low.notified().await;
                 continue;
             };
-            match store.due(Millis::MAX, after, limit).await {
+            match rows(after, limit).await {
                 Ok(page) => {
                     if std::mem::take(&mut fails) {
                         tracing::info!("the store's timers can be read again");

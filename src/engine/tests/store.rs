@@ -198,11 +198,10 @@ impl Store for Frail {
 
     fn due(
         &self,
-        until: Millis,
         after: Option<(Millis, RunId)>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(Millis, RunId)>, StoreError>> {
-        self.read(None, self.inner.due(until, after, limit)).boxed()
+        self.read(None, self.inner.due(after, limit)).boxed()
     }
 
     fn listening(

@@ -224,11 +224,10 @@ impl Store for SqliteStore {
 
     fn due(
         &self,
-        until: Millis,
         after: Option<(Millis, RunId)>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(Millis, RunId)>, StoreError>> {
-        rows::due(&self.readers, until, after, limit).boxed()
+        rows::due(&self.readers, after, limit).boxed()
     }
 
     fn listening(

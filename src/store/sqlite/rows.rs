@@ -37,7 +37,7 @@ const UNFINISHED: &str =
     concat!("SELECT ", columns!(), " FROM runs WHERE finished_at IS NULL AND id > ? ORDER BY id LIMIT ?");
 
 const DUE: &str = "SELECT wake_at, id FROM runs
-    WHERE wake_at <= ? AND (wake_at, id) > (?, ?) ORDER BY wake_at, id LIMIT ?";
+    WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?) ORDER BY wake_at, id LIMIT ?";
 
 pub async fn load(pool: &SqlitePool, run: RunId) -> Result<Loaded, StoreError> {
     let rows = sqlx::query(LOAD).bind(run.to_string()).fetch_all(pool).await.map_err(store_error)?;
@@ -116,12 +116,11 @@ pub async fn unfinished(pool: &SqlitePool, after: Option<RunId>, limit: u32) -> 
 
 pub async fn due(
     pool: &SqlitePool,
-    until: Millis,
     after: Option<(Millis, RunId)>,
     limit: u32,
 ) -> Result<Vec<(Millis, RunId)>, StoreError> {
     let (at, id) = after.map_or((Millis::MIN, None), |(at, id)| (at, Some(id)));
-    let select = sqlx::query(DUE).bind(until).bind(at).bind(text(id)).bind(limit);
+    let select = sqlx::query(DUE).bind(at).bind(text(id)).bind(limit);
     let rows = select.fetch_all(pool).await.map_err(store_error)?;
     let due = |row: &SqliteRow| Ok((row.try_get(0).map_err(store_error)?, id_of(row, 1)?));
     rows.iter().map(due).collect()

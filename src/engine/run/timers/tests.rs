@@ -1,6 +1,7 @@
 //! No wake is lost, whatever happens while a page is read; the window stays small.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -9,11 +10,7 @@ use futures::future::BoxFuture;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 
-use super::window::Key;
 use super::*;
-use crate::base::Json;
-use crate::engine::event::Event;
-use crate::engine::ports::*;
 
 /// Time that passes only when a test says so.
 struct Time(Mutex<(Millis, Vec<Sleeper>)>);
@@ -60,13 +57,13 @@ impl Clock for Time {
 
 /// Rows that want to be woken. A query takes its page at once and answers when it is let go.
 #[derive(Default)]
-struct Rows {
+struct Wanted {
     wanted: Mutex<(BTreeMap<RunId, Millis>, BTreeSet<Key>)>,
     held: Mutex<Option<Vec<oneshot::Sender<bool>>>>,
     reads: Mutex<u32>,
 }
 
-impl Rows {
+impl Wanted {
     fn holding() -> Arc<Self> {
         Arc::new(Self { held: Mutex::new(Some(Vec::new())), ..Self::default() })
     }
@@ -87,24 +84,11 @@ impl Rows {
         self.wanted.lock().unwrap().0.get(&run).copied()
     }
 
-    /// Lets the queries under way end, well or not.
-    fn let_go(&self, well: bool) {
-        for query in self.held.lock().unwrap().iter_mut().flat_map(std::mem::take) {
-            let _ = query.send(well);
-        }
-    }
-}
-
-type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-#[rustfmt::skip]
-impl Store for Rows {
-    fn due(&self, until: Millis, after: Option<Key>, limit: u32) -> Answer<'_, Vec<Key>> {
+    fn page(&self, after: Option<Key>, limit: u32) -> BoxFuture<'static, Result<Vec<Key>, StoreError>> {
         *self.reads.lock().unwrap() += 1;
         let wanted = self.wanted.lock().unwrap();
-        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let page = wanted.1.range((from, std::ops::Bound::Unbounded)).take_while(|(at, _)| *at <= until);
-        let page: Vec<_> = page.take(limit as usize).copied().collect();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = wanted.1.range((from, Bound::Unbounded)).take(limit as usize).copied().collect();
         let Some(held) = &mut *self.held.lock().unwrap() else { return std::future::ready(Ok(page)).boxed() };
         let (go, gone) = oneshot::channel();
         held.push(go);
@@ -112,23 +96,12 @@ impl Store for Rows {
         gone.map(move |well| if well == Ok(true) { Ok(page) } else { Err(broken()) }).boxed()
     }
 
-    fn save_plan<'a>(&'a self, _: &'a str, _: &'a Json) -> Answer<'a, ()> { unimplemented!() }
-    fn plan<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Json>> { unimplemented!() }
-    fn create_runs(&self, _: Vec<NewRun>) -> Answer<'_, Vec<Created>> { unimplemented!() }
-    fn commit(&self, _: Commit) -> Answer<'_, ()> { unimplemented!() }
-    fn load(&self, _: RunId) -> Answer<'_, Loaded> { unimplemented!() }
-    fn row(&self, _: RunId) -> Answer<'_, RunRow> { unimplemented!() }
-    fn journal(&self, _: RunId, _: u64, _: u32) -> Answer<'_, Vec<Event>> { unimplemented!() }
-    fn unfinished(&self, _: Option<RunId>, _: u32) -> Answer<'_, Vec<RunRow>> { unimplemented!() }
-    fn listening(&self, _: Listen, _: Option<RunId>, _: u32) -> Answer<'_, Vec<RunId>> { unimplemented!() }
-    fn listened(&self) -> Answer<'_, Vec<(String, String)>> { unimplemented!() }
-    fn value<'a>(&'a self, _: Space, _: &'a str, _: Millis) -> Answer<'a, Option<Json>> { unimplemented!() }
-    fn append_rows(&self, _: RunId, _: String, _: u32, _: Vec<Json>) -> Answer<'_, ()> { unimplemented!() }
-    fn rows<'a>(&'a self, _: RunId, _: &'a str, _: u32, _: u32) -> Answer<'a, Vec<Json>> { unimplemented!() }
-    fn cursors(&self) -> Answer<'_, BTreeMap<String, Millis>> { unimplemented!() }
-    fn set_cursors(&self, _: Vec<(String, Millis)>) -> Answer<'_, ()> { unimplemented!() }
-    fn prune(&self, _: Millis, _: u32) -> Answer<'_, Pruned> { unimplemented!() }
-    fn renew(&self, _: Millis) -> Answer<'_, ()> { unimplemented!() }
+    /// Lets the queries under way end, well or not.
+    fn let_go(&self, well: bool) {
+        for query in self.held.lock().unwrap().iter_mut().flat_map(std::mem::take) {
+            let _ = query.send(well);
+        }
+    }
 }
 
 fn run(number: u128) -> RunId {
@@ -138,16 +111,17 @@ fn run(number: u128) -> RunId {
 /// Timers that fire, one poll at a time.
 struct World {
     time: Arc<Time>,
-    rows: Arc<Rows>,
+    rows: Arc<Wanted>,
     timers: Arc<Timers>,
     fire: Pin<Box<dyn Future<Output = ()>>>,
     due: mpsc::Receiver<RunId>,
 }
 
 impl World {
-    fn new(rows: Arc<Rows>, page: usize, room: usize) -> Self {
-        let time = Time::new();
-        let timers = Arc::new(Timers::with(Window::new(page), time.clone(), Some(rows.clone())));
+    fn new(rows: Arc<Wanted>, page: usize, room: usize) -> Self {
+        let (time, read) = (Time::new(), rows.clone());
+        let reading = Box::new(move |after, limit| read.page(after, limit));
+        let timers = Arc::new(Timers::with(Window::new(page), time.clone(), Some(reading)));
         let (send, due) = mpsc::channel(room);
         let firing = timers.clone();
         let fire = Box::pin(async move { firing.fire(send).await });
@@ -204,7 +178,7 @@ proptest! {
 
     #[test]
     fn every_run_is_woken_once_its_time_has_come(page in 1usize..5, before in 0u128..12, moves in moves()) {
-        let rows = Rows::holding();
+        let rows = Wanted::holding();
         (0..before).for_each(|number| rows.commit(run(number), Some((number as Millis * 7) % 40)));
         let mut world = World::new(rows, page, 2);
         // Changes of each run's row whose timer is still to be set, and how often it may be woken.
@@ -329,7 +303,7 @@ fn a_clock_that_is_set_back_fires_when_it_gets_there() {
 
 #[test]
 fn runs_due_at_once_wait_for_room() {
-    let rows = Arc::<Rows>::default();
+    let rows = Arc::<Wanted>::default();
     (0..100).for_each(|number| rows.commit(run(number), Some(0)));
     let mut world = World::new(rows, 10, 3);
     assert!(world.poll().is_pending());
@@ -372,7 +346,7 @@ fn alone_it_keeps_everything_and_ends_with_its_listener() {
 
 #[test]
 fn a_page_that_failed_is_read_again_however_full_the_window() {
-    let rows = Rows::holding();
+    let rows = Wanted::holding();
     rows.commit(run(0), Some(500));
     let mut world = World::new(rows, 4, 8);
     assert!(world.poll().is_pending());

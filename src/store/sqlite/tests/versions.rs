@@ -51,7 +51,7 @@ async fn a_database_of_version_1_goes_on() {
     let unfinished = store.unfinished(None, 9).await.unwrap();
     assert_eq!(unfinished.iter().map(|row| row.id).collect::<Vec<_>>(), [id(1)]);
     assert_eq!(store.load(id(1)).await.unwrap().events, [created(7), started(0)]);
-    assert_eq!(store.due(77, None, 9).await, Ok(vec![(77, id(1))]));
+    assert_eq!(store.due(None, 9).await, Ok(vec![(77, id(1))]));
     store.commit(commit(1, 2, vec![started(1)], RunStatus::Succeeded)).await.unwrap();
     let ended = RunFilter { status: Some(RunStatus::Succeeded), limit: 9, ..RunFilter::default() };
     assert_eq!(store.runs(ended).await.unwrap().len(), 2);
