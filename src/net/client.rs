@@ -13,7 +13,9 @@ use super::pool::{Pool, Roots};
 use super::redact::shown;
 use super::redirect::{Hop, Next, next};
 use super::resolve::check;
-use super::{HeaderMap, Lookup, NetError, NetErrorKind, Policy, Redirects, Request, Response, SystemLookup, Target};
+use super::{
+    HeaderMap, Lookup, NetError, NetErrorKind, Opened, Policy, Redirects, Request, Response, SystemLookup, Target,
+};
 use crate::base::limits;
 use crate::engine::ports::Clock;
 
@@ -45,13 +47,38 @@ impl Net {
 
     /// Sends `request` once and reads the whole answer, whatever its status.
     pub async fn send(&self, request: Request) -> Result<Response, NetError> {
+        self.in_time(request, async |mut answer, hop| {
+            let (status, headers) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()));
+            Ok(Response { status, headers, body: self.read(answer, &hop.place()).await? })
+        })
+        .await
+    }
+
+    /// Sends `request` once and reads the head of the answer, whatever its status; the body is read as it comes. The
+    /// request's time is for the head, and then for every silence: an answer may go on for ever, and its size is the
+    /// caller's to bound.
+    pub async fn open(&self, request: Request) -> Result<Opened, NetError> {
+        let (clock, timeout_ms) = (self.clock.clone(), request.timeout_ms);
+        self.in_time(request, async |answer, hop| Ok(Opened::new(answer, hop.place().to_string(), clock, timeout_ms)))
+            .await
+    }
+
+    /// One exchange: the head of the answer, and of the rest what `read` wants, all of it in the request's time.
+    async fn in_time<T>(
+        &self,
+        request: Request,
+        read: impl AsyncFnOnce(reqwest::Response, Hop) -> Result<T, NetError>,
+    ) -> Result<T, NetError> {
         let Request { method, url, headers, body, timeout_ms, redirects } = request;
         let url = parse(&method, url)?;
         let (asked, to) = (method.clone(), url.clone());
         let progress = Progress::default();
         let until = self.clock.now().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX));
         let deadline = self.clock.sleep_until(until);
-        let exchange = pin!(self.exchange(Hop { method, url, headers, body }, redirects, &progress));
+        let exchange = pin!(async {
+            let (answer, hop) = self.head(Hop { method, url, headers, body }, redirects, &progress).await?;
+            read(answer, hop).await
+        });
         let mut result = match select(exchange, deadline).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => {
@@ -66,7 +93,13 @@ impl Net {
         result
     }
 
-    async fn exchange(&self, mut hop: Hop, redirects: Redirects, progress: &Progress) -> Result<Response, NetError> {
+    /// The head of the answer, and the request that it answers.
+    async fn head(
+        &self,
+        mut hop: Hop,
+        redirects: Redirects,
+        progress: &Progress,
+    ) -> Result<(reqwest::Response, Hop), NetError> {
         let mut opened = self.policy.opens(&hop.url);
         for _ in 0..=limits::REDIRECTS {
             progress.status.store(0, Ordering::Relaxed);
@@ -75,7 +108,7 @@ impl Net {
                 // Sent once only.
                 Redirects::HandBack => std::mem::take(&mut hop.headers),
             };
-            let mut answer = self.one(&hop, headers, opened).await?;
+            let answer = self.one(&hop, headers, opened).await?;
             let status = answer.status().as_u16();
             progress.status.store(status, Ordering::Relaxed);
             let next = match redirects {
@@ -83,10 +116,7 @@ impl Net {
                 Redirects::HandBack => Next::Answer,
             };
             match next {
-                Next::Answer => {
-                    let headers = std::mem::take(answer.headers_mut());
-                    return Ok(Response { status, headers, body: self.read(answer, &hop.place()).await? });
-                }
+                Next::Answer => return Ok((answer, hop)),
                 Next::Nowhere => {
                     return Err(NetError::new(
                         NetErrorKind::Redirects,

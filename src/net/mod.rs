@@ -20,6 +20,7 @@
 mod address;
 mod client;
 mod error;
+mod opened;
 mod policy;
 mod pool;
 mod redact;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use client::Net;
 pub use error::{NetError, NetErrorKind};
+pub use opened::Opened;
 pub use policy::{Policy, PolicyError};
 pub use redact::{redact, shown_url};
 pub use request::{Redirects, Request, Response, Target};

@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
 
 use super::pool::Roots;
@@ -221,6 +222,41 @@ async fn silence_is_a_timeout_by_the_clock() {
     assert_eq!((error.kind, error.status), (NetErrorKind::Timeout, None));
     assert!(error.to_string().contains("within 30.0 s"), "{error}");
     assert!(!error.proves_not_sent());
+}
+
+#[tokio::test]
+async fn an_opened_answer_is_read_as_it_comes_and_a_silence_ends_it() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let server = Scripted::start(vec![Answer::Raw(format!("{head}3\r\none\r\n").into_bytes())]).await;
+    let mut policy = Policy::default();
+    policy.trust(&server.url).unwrap();
+    let clock = ManualClock::at(0);
+    let net = Net::new(policy, clock.clone());
+    let mut opened = net.open(get(&server.url).timeout_ms(30_000)).await.unwrap();
+    assert!(opened.is_success());
+    // Long after the time that the head had.
+    clock.advance(60_000);
+    assert_eq!(opened.body.next().await.unwrap().unwrap(), "one");
+    let mut rest = opened.body.next();
+    assert!(futures::poll!(&mut rest).is_pending());
+    clock.advance(30_000);
+    let error = rest.await.unwrap().unwrap_err();
+    assert_eq!((error.kind, error.status), (NetErrorKind::Timeout, Some(200)), "{error}");
+    assert!(opened.body.next().await.is_none());
+
+    let cut = format!("{head}3\r\none\r\n3\r\ntw");
+    let whole = format!("{head}3\r\none\r\n0\r\n\r\n");
+    for (answer, end) in [(cut, Some(NetErrorKind::Cut)), (whole, None)] {
+        let server = Scripted::start(vec![Answer::RawClose(answer.into_bytes())]).await;
+        let mut opened = allowed(&server).open(get(&server.url)).await.unwrap();
+        assert_eq!(opened.body.next().await.unwrap().unwrap(), "one");
+        let rest: Vec<_> = opened.body.collect().await;
+        let error = rest.into_iter().find_map(Result::err).map(|error| error.kind);
+        assert_eq!(error, end);
+    }
+    let server = Scripted::start(vec![Answer::Close]).await;
+    let error = allowed(&server).open(post(&server.url)).await.unwrap_err();
+    assert!(!error.proves_not_sent(), "{error}");
 }
 
 #[tokio::test]
