@@ -117,12 +117,16 @@ fn line(plan: &Plan, event: &Event) -> Option<String> {
             &format!("{}  {}: {}", took(*took_us), failure.code, failure.message),
         )),
         Event::StepSkipped { reason: SkipReason::NotReached, .. } => None,
+        Event::StepSkipped { step, items, why: Some(why), .. } => {
+            Some(row("–", &name(step, items), "skipped", &format!("{}: {}", why.code, why.message)))
+        }
         Event::StepSkipped { step, items, reason, .. } => {
             let why = match reason {
                 SkipReason::NotReached | SkipReason::Condition => "`if` is false",
                 SkipReason::Unknown => "outcome unknown, let go",
                 SkipReason::Resolved => "let go by a person",
                 SkipReason::Repeated => "its `once` key had its success already",
+                SkipReason::Declined => "nothing was to be done",
             };
             Some(row("–", &name(step, items), "skipped", why))
         }

@@ -103,6 +103,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         items: Vec<u32>,
         reason: SkipReason,
+        /// Why it declined.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Failure>,
     },
     /// The step waits: for its next attempt, or because it is a wait itself.
     StepWaiting {
@@ -218,6 +221,8 @@ pub enum SkipReason {
     Resolved,
     /// Its `once` key had its success already.
     Repeated,
+    /// The step itself found that nothing was to be done.
+    Declined,
 }
 
 /// How one item of a `for_each` ended.

@@ -49,6 +49,8 @@ pub enum StepState {
     },
     Skipped {
         reason: SkipReason,
+        /// Why it declined.
+        why: Option<Failure>,
     },
 }
 
@@ -80,7 +82,7 @@ impl StepState {
     /// A retry that does not name it leaves it as it is: it succeeded, or may have happened.
     pub fn stays(&self) -> bool {
         use SkipReason::{Resolved, Unknown};
-        matches!(self, Self::Succeeded { .. } | Self::Skipped { reason: Unknown | Resolved })
+        matches!(self, Self::Succeeded { .. } | Self::Skipped { reason: Unknown | Resolved, .. })
     }
 
     /// As a retry begins with it.
@@ -267,17 +269,20 @@ impl Frame {
     /// How the item whose block this is ended, all steps being settled. `handled` says of a step whether its failure is.
     pub fn outcome(&self, handled: impl Fn(u32) -> bool) -> ItemOutcome {
         let mut outcome = ItemOutcome::Skipped;
+        // What it was for was not done, whatever was done to prepare it.
+        let mut declined = false;
         for (step, state) in (self.first..).zip(&self.steps) {
             match state {
                 StepState::Failed { .. } if !handled(step) => return ItemOutcome::Failed,
-                StepState::Skipped { reason: SkipReason::Unknown } => outcome = ItemOutcome::Unknown,
+                StepState::Skipped { reason: SkipReason::Unknown, .. } => outcome = ItemOutcome::Unknown,
+                StepState::Skipped { reason: SkipReason::Repeated | SkipReason::Declined, .. } => declined = true,
                 StepState::Succeeded { .. } | StepState::Failed { .. } if outcome == ItemOutcome::Skipped => {
                     outcome = ItemOutcome::Succeeded;
                 }
                 _ => {}
             }
         }
-        outcome
+        if declined && outcome == ItemOutcome::Succeeded { ItemOutcome::Skipped } else { outcome }
     }
 
     /// The first failure of the block.

@@ -38,6 +38,8 @@ pub struct StepCall {
     pub timeout_ms: u64,
     /// `with:`, rendered; an object.
     pub input: Json,
+    /// What the run has heard: the event it began with, then what its `wait_for` steps before this one got.
+    pub heard: Vec<Arc<Json>>,
     /// Values across runs.
     pub keys: Keys,
 }
@@ -61,6 +63,8 @@ pub enum Outcome {
     Rows(Rows),
     /// Nothing to do before something happens. The run is parked meanwhile.
     Waits(Wait),
+    /// Nothing was to be done, and this says why: the step is skipped.
+    Skipped(Failure),
 }
 
 /// The rows of a list, as they are read. An error ends it.
@@ -242,6 +246,14 @@ pub enum Space {
     State,
     /// Of `once:`.
     Once,
+    /// What each sender has sent, by WhatsApp session.
+    Sender,
+    /// Who wants no more messages, by WhatsApp session and chat.
+    OptOut,
+    /// Sends that wait for their sender, by WhatsApp session and attempt.
+    Held,
+    /// Conversations of `ai.prompt`.
+    History,
 }
 
 impl Space {
@@ -249,6 +261,10 @@ impl Space {
         match self {
             Self::State => "state",
             Self::Once => "once",
+            Self::Sender => "sender",
+            Self::OptOut => "opt-out",
+            Self::Held => "held",
+            Self::History => "history",
         }
     }
 }
@@ -356,6 +372,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// The value of a key, unless it expired before `now`.
     fn value<'a>(&'a self, space: Space, key: &'a str, now: Millis) -> BoxFuture<'a, Result<Option<Json>, StoreError>>;
+
+    /// Keys that begin with `prefix`, in order, after `after`, with their values; those that expired before `now` are left
+    /// out.
+    fn values(
+        &self,
+        space: Space,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+        now: Millis,
+    ) -> BoxFuture<'_, Result<Vec<(String, Json)>, StoreError>>;
+
+    /// Writes values outside of any run, all of them in one transaction. Of two under one key the last one counts.
+    fn put(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Adds rows to a list of a run, from number `first` on. Doing it again changes nothing; rows that overlap older ones
     /// are the same rows.

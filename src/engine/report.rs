@@ -154,9 +154,10 @@ fn step_report(plan: &Plan, step: u32, state: &StepState) -> StepReport {
             report.error = Some(failure.clone());
             report.ran(ran);
         }
-        StepState::Skipped { reason } => {
+        StepState::Skipped { reason, why } => {
             report.status = "skipped";
             report.reason = Some(*reason);
+            report.error = why.clone();
         }
     }
     report

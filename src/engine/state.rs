@@ -194,12 +194,12 @@ impl RunState {
                 let failure = failure.clone();
                 self.settle(plan, *step, items, *took_us, |ran, items| StepState::Failed { failure, ran, items })
             }
-            Event::StepSkipped { step, items, reason, .. } => {
+            Event::StepSkipped { step, items, reason, why, .. } => {
                 let state = self.step_mut(plan, *step, items)?;
                 if !matches!(state, StepState::Pending | StepState::Active(_)) {
                     return Err("a skip of a step that is past it");
                 }
-                *state = StepState::Skipped { reason: *reason };
+                *state = StepState::Skipped { reason: *reason, why: why.clone() };
                 self.closed(plan, *step, items)
             }
         }

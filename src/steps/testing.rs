@@ -19,6 +19,7 @@ pub(crate) fn call(input: Json) -> StepCall {
         now: 0,
         timeout_ms: 10_000,
         input,
+        heard: Vec::new(),
         keys: Keys::new(Arc::new(MemoryStore::default()), Arc::new(SystemClock)),
     }
 }

@@ -182,6 +182,37 @@ fn plans_and_cursors_are_kept() {
 }
 
 #[test]
+fn values_are_put_together_and_listed_by_prefix() {
+    on_both(async |store, _| {
+        let write = |key: &str, value: Option<Json>, expires_at| Write {
+            space: Space::OptOut,
+            key: key.to_string(),
+            value,
+            expires_at,
+        };
+        let names = |found: Result<Vec<(String, Json)>, StoreError>| {
+            found.unwrap().into_iter().map(|(key, value)| format!("{key:?}={value}")).collect::<Vec<_>>()
+        };
+        let list = async |prefix: &str, after: Option<&str>, limit, now| {
+            names(store.values(Space::OptOut, prefix.to_string(), after.map(str::to_string), limit, now).await)
+        };
+        store.put(Vec::new()).await.unwrap();
+        let one = json!(1);
+        let keys = ["b", "a\n2", "a\n1", "a\n\u{ffff}", "aa", "a"];
+        store.put(keys.iter().map(|key| write(key, Some(one.clone()), None)).collect()).await.unwrap();
+        let last = vec![write("c", Some(one.clone()), None), write("c", Some(json!("it's")), Some(9))];
+        store.put(last).await.unwrap();
+        assert_eq!(list("a\n", None, 9, 0).await, ["\"a\\n1\"=1", "\"a\\n2\"=1", "\"a\\n\\u{ffff}\"=1"]);
+        assert_eq!(list("a\n", Some("a\n1"), 1, 0).await, ["\"a\\n2\"=1"]);
+        assert_eq!(list("", Some("aa"), 9, 8).await, ["\"b\"=1", "\"c\"=\"it's\""]);
+        assert_eq!(list("c", None, 9, 9).await, [""; 0]);
+        assert_eq!(store.values(Space::State, String::new(), None, 9, 0).await, Ok(Vec::new()), "a space of its own");
+        store.put(vec![write("a\n1", None, None), write("never", None, None)]).await.unwrap();
+        assert_eq!(list("a\n", None, 1, 0).await, ["\"a\\n2\"=1"]);
+    });
+}
+
+#[test]
 fn what_a_commit_carries_lands_with_it_or_not_at_all() {
     on_both(async |store, _| {
         store.create_runs(vec![new_run(1, None, 7), new_run(2, None, 7)]).await.unwrap();

@@ -50,6 +50,14 @@ enum Verb {
         key: u8,
         now: Millis,
     },
+    Put {
+        writes: Vec<(u8, Option<u8>, Option<Millis>)>,
+    },
+    Values {
+        prefix: u8,
+        after: Option<u8>,
+        now: Millis,
+    },
     Append {
         number: u128,
         first: u32,
@@ -120,6 +128,8 @@ fn verbs() -> impl Strategy<Value = Vec<Verb>> {
         1 => (0u8..3, of(number())).prop_map(|(listen, after)| Verb::Listening { listen, after }),
         1 => Just(Verb::Listened),
         1 => (0u8..3, 0i64..60).prop_map(|(key, now)| Verb::Value { key, now }),
+        3 => proptest::collection::vec((0u8..3, of(0u8..9), of(0i64..60)), 0..4).prop_map(|writes| Verb::Put { writes }),
+        2 => (0u8..4, of(0u8..3), 0i64..60).prop_map(|(prefix, after, now)| Verb::Values { prefix, after, now }),
         3 => (number(), 0u32..8, 0u32..5).prop_map(|(number, first, count)| Verb::Append { number, first, count }),
         2 => (number(), 0u32..12, 0u32..9).prop_map(|(number, from, limit)| Verb::Rows { number, from, limit }),
         1 => (0u8..3, 0i64..60).prop_map(|(name, at)| Verb::Cursor { name, at }),
@@ -202,6 +212,21 @@ async fn answer(store: &dyn Store, query: &dyn Query, seen: &mut Seen, verb: &Ve
         }
         Verb::Listened => format!("{:?}", store.listened().await),
         Verb::Value { key, now } => format!("{:?}", store.value(Space::State, &format!("k{key}"), *now).await),
+        Verb::Put { writes } => {
+            let writes = writes.iter().map(|(key, value, expires_at)| Write {
+                space: Space::State,
+                key: format!("k{key}"),
+                value: value.map(|value| json!(value)),
+                expires_at: *expires_at,
+            });
+            format!("{:?}", store.put(writes.collect()).await)
+        }
+        Verb::Values { prefix, after, now } => {
+            // 3 is any key.
+            let prefix = if *prefix == 3 { "k".to_string() } else { format!("k{prefix}") };
+            let after = after.map(|after| format!("k{after}"));
+            format!("{:?}", store.values(Space::State, prefix, after, 2, *now).await)
+        }
         Verb::Append { number, first, count } => {
             let rows = (*first..first + count).map(|row| json!(row)).collect();
             // Lists are of runs that exist.

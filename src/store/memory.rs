@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, ready};
 use crate::base::{Json, Millis, RunId};
 use crate::engine::event::{Event, RunStatus};
 use crate::engine::ports::{
-    Commit, Created, Listen, Loaded, NewRun, Pruned, Query, RunFilter, RunRow, Space, Store, StoreError,
+    Commit, Created, Listen, Loaded, NewRun, Pruned, Query, RunFilter, RunRow, Space, Store, StoreError, Write,
 };
 
 #[derive(Default)]
@@ -95,14 +95,16 @@ impl Tables {
         if let Some(snapshot) = commit.snapshot {
             stored.snapshot = Some((row.version, snapshot));
         }
-        for write in commit.writes {
-            let key = (write.space, write.key);
-            match write.value {
-                Some(value) => drop(self.values.insert(key, (value, write.expires_at))),
-                None => drop(self.values.remove(&key)),
-            }
-        }
+        commit.writes.into_iter().for_each(|write| self.write(write));
         Ok(())
+    }
+
+    fn write(&mut self, write: Write) {
+        let key = (write.space, write.key);
+        match write.value {
+            Some(value) => drop(self.values.insert(key, (value, write.expires_at))),
+            None => drop(self.values.remove(&key)),
+        }
     }
 }
 
@@ -206,6 +208,33 @@ impl Store for MemoryStore {
         let live =
             tables.values.get(&(space, key.to_string())).filter(|(_, expires)| expires.is_none_or(|at| at > now));
         ready(Ok(live.map(|(value, _)| value.clone()))).boxed()
+    }
+
+    fn values(
+        &self,
+        space: Space,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+        now: Millis,
+    ) -> BoxFuture<'_, Result<Vec<(String, Json)>, StoreError>> {
+        let tables = self.tables();
+        let live = tables.values.iter().filter(|((of, key), (_, expires))| {
+            *of == space
+                && key.starts_with(&prefix)
+                && after.as_ref().is_none_or(|after| key > after)
+                && expires.is_none_or(|at| at > now)
+        });
+        let mut found: Vec<_> = live.map(|((_, key), (value, _))| (key.clone(), value.clone())).collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.truncate(limit as usize);
+        ready(Ok(found)).boxed()
+    }
+
+    fn put(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let mut tables = self.tables();
+        writes.into_iter().for_each(|write| tables.write(write));
+        ready(Ok(())).boxed()
     }
 
     fn append_rows(

@@ -55,6 +55,7 @@ impl Deciding<'_> {
             }
             Ok(Ended::ConditionFalse) => self.skip(place, SkipReason::Condition),
             Ok(Ended::Repeated) => self.skip(place, SkipReason::Repeated),
+            Ok(Ended::Declined(why)) => self.skip_for(place, SkipReason::Declined, Some(why)),
             Ok(Ended::Items(total)) => {
                 self.emit(Event::ItemsStarted { at, step: place.step, items: place.items.clone(), total })?;
                 self.fill(place)
@@ -143,8 +144,12 @@ impl Deciding<'_> {
     }
 
     pub(super) fn skip(&mut self, place: &Place, reason: SkipReason) -> Result<(), IllegalEvent> {
+        self.skip_for(place, reason, None)
+    }
+
+    fn skip_for(&mut self, place: &Place, reason: SkipReason, why: Option<Failure>) -> Result<(), IllegalEvent> {
         let Place { step, items } = place.clone();
-        self.emit(Event::StepSkipped { at: self.now, step, items, reason })?;
+        self.emit(Event::StepSkipped { at: self.now, step, items, reason, why })?;
         self.settled.push(place.clone());
         Ok(())
     }

@@ -59,6 +59,8 @@ pub enum Ended {
     ConditionFalse,
     /// Its `once` key had its success already.
     Repeated,
+    /// The step found that nothing was to be done.
+    Declined(Failure),
     /// `in:` of a `for_each` has this many items.
     Items(u32),
 }

@@ -113,7 +113,7 @@ impl Driver {
             Event::StepSucceeded { step, items, .. } => (Place { step: *step, items: items.clone() }, true),
             Event::StepFailed { step, items, .. } => (Place { step: *step, items: items.clone() }, false),
             // It did nothing.
-            Event::StepSkipped { step, items, reason: SkipReason::Condition, .. } => {
+            Event::StepSkipped { step, items, reason: SkipReason::Condition | SkipReason::Declined, .. } => {
                 (Place { step: *step, items: items.clone() }, false)
             }
             // It may have happened: at most one success.

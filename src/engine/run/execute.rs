@@ -14,6 +14,7 @@ use crate::base::{Effect, Json, RunId, limits};
 use crate::engine::clock::stopwatch;
 use crate::engine::decide::{Ended, Input};
 use crate::engine::event::Place;
+use crate::engine::frame::StepState;
 use crate::engine::ports::{
     Clock, Failure, Held, Keys, Listen, OK, Outcome, Step, StepCall, StepError, Store, StoreError, Wait, Write,
 };
@@ -100,7 +101,7 @@ pub async fn prepare(
                 let total = values.count(plan, each, &place, state, &scope);
                 Work::Settled(total.map(Ended::Items).map_err(StepError::Permanent))
             }
-            (Ok(true), None) => call(plan, planned, state.id, &place, attempt, started_at, scope, tools),
+            (Ok(true), None) => call(plan, planned, state, &place, attempt, started_at, scope, tools),
         },
     };
     Attempt { place, work }
@@ -115,7 +116,7 @@ fn holds(planned: &PlanStep, scope: &Scope) -> Result<bool, Failure> {
 fn call(
     plan: &Arc<Plan>,
     planned: &PlanStep,
-    run: RunId,
+    state: &RunState,
     place: &Place,
     attempt: u32,
     started_at: i64,
@@ -139,7 +140,7 @@ fn call(
     Work::Call(Box::new(Call {
         step: step.clone(),
         call: StepCall {
-            run,
+            run: state.id,
             workflow: plan.workflow.clone(),
             step: planned.id.clone(),
             items: place.items.clone(),
@@ -147,6 +148,7 @@ fn call(
             now: started_at,
             timeout_ms: planned.timeout_ms,
             input,
+            heard: heard(plan, state, place),
             keys: tools.keys.clone(),
         },
         at_most_once: planned.effect == Effect::AtMostOnce,
@@ -241,6 +243,7 @@ impl Call {
                 let kept = written.is_ok().then_some((write, held));
                 (written, kept)
             }
+            Ok(Whole::Outcome(Outcome::Skipped(why))) => (Ok(Ended::Declined(why)), None),
             Ok(Whole::Outcome(Outcome::Waits(wait))) => (Ok(waits(wait, correlate, place, &*clock)), None),
             // Taken apart above.
             Ok(Whole::Outcome(Outcome::Rows(_))) => (Err(permanent("step.rows", "unread rows".to_string())), None),
@@ -283,6 +286,25 @@ fn waits(wait: Wait, correlate: Option<(Arc<Plan>, Scope)>, place: &Place, clock
     };
     Ended::Waits { due, why }
 }
+
+/// What [`StepCall::heard`] says.
+fn heard(plan: &Plan, state: &RunState, place: &Place) -> Vec<Arc<Json>> {
+    let mut heard = vec![state.event.clone()];
+    for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| &*step.uses == WAIT_FOR) {
+        let depth = plan.blocks[step.block].chain.len();
+        let Some(items) = place.items.get(..depth) else { continue };
+        let waited = Place { step: number as u32, items: items.to_vec() };
+        if let Some(StepState::Succeeded { output, .. }) = state.step(plan, &waited)
+            && !output.is_null()
+        {
+            heard.push(output.clone());
+        }
+    }
+    heard
+}
+
+/// The step whose output is an event.
+const WAIT_FOR: &str = "wait_for";
 
 fn check_port(step: &dyn Step, port: &str) -> Result<(), StepError> {
     match &step.spec().ports {

@@ -1,8 +1,9 @@
 //! Attempts: retries, pauses, unknown outcomes, what a person says, and crashes between.
 
-use super::script::{Play, table};
+use super::script::{Play, failure, table};
 use crate::engine::decide::{Command, Input, Resolution};
 use crate::engine::event::{Event, Place};
+use crate::engine::report::Report;
 
 const READ: &str = "
   - {id: a, uses: t.read, retry: {attempts: 3, initial: 100ms, factor: 3, max: 250ms, jitter: false}}";
@@ -163,4 +164,20 @@ fn a_repeated_key_skips_the_step() {
   - {id: a, uses: t.send, once: {key: k}}
   - {id: b, uses: t.pure}";
     table(&[(once, "a*", "a=skipped:repeated b=skipped:not_reached succeeded")]);
+}
+
+#[test]
+fn a_step_that_declines_is_skipped_and_says_why() {
+    let steps = "
+  - {id: a, uses: t.send}
+  - {id: b, uses: t.pure}";
+    table(&[
+        (steps, "a-", "a=skipped:declined b=skipped:not_reached succeeded"),
+        (steps, "a^100 +100 a-", "a=skipped:declined b=skipped:not_reached succeeded"),
+        (steps, "a- crash", "a=skipped:declined b=skipped:not_reached succeeded"),
+    ]);
+    let mut play = Play::begin(steps);
+    play.play("a-");
+    let report = Report::of(&play.plan, &play.state);
+    assert_eq!(report.steps["a"]["error"], serde_json::json!(failure()));
 }

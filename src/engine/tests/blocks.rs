@@ -66,6 +66,13 @@ fn items_are_counted_by_how_their_block_ended() {
     let counts = ["total", "succeeded", "skipped", "unknown", "failed"].map(|key| output[key].as_u64().unwrap());
     assert_eq!(counts, [5, 2, 1, 1, 1]);
     assert_eq!(output["failures"], json!([{"item": 3, "code": "t.failed", "message": "it failed"}]));
+
+    // What prepares a send that is not made leaves the item skipped; a failure and an unknown outcome still count.
+    let mut play = Play::begin(block);
+    play.play("e=5 a[0] b[0]- a[1] b[1]* a[2]? a[3]- a[4] b[4]");
+    let output = play.output("e");
+    let counts = ["total", "succeeded", "skipped", "unknown", "failed"].map(|key| output[key].as_u64().unwrap());
+    assert_eq!(counts, [5, 1, 3, 1, 0]);
 }
 
 const STOP: &str = "

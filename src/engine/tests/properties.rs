@@ -11,7 +11,7 @@ use super::script::{Play, counted, failure, written};
 use crate::base::{Json, RunId};
 use crate::engine::decide::{Approval, Ended, Input, Resolution, decide};
 use crate::engine::event::{Event, ItemOutcome, Place, RunStatus, SkipReason};
-use crate::engine::ports::{Listen, OK, Port, StepError};
+use crate::engine::ports::{Failure, Listen, OK, Port, StepError};
 use crate::engine::report::Report;
 use crate::engine::state::RunState;
 use crate::engine::waiting::Waiting;
@@ -108,12 +108,14 @@ fn events() -> impl Strategy<Value = Event> {
         SkipReason::Unknown,
         SkipReason::Resolved,
         SkipReason::Repeated,
+        SkipReason::Declined,
     ];
     let skipped = (numbers(), select(reasons)).prop_map(|((step, items), reason)| Event::StepSkipped {
         at: 5,
         step,
         items,
         reason,
+        why: (reason == SkipReason::Declined).then(|| Failure::new("sender.opted_out", "no more")),
     });
     let waits = (numbers(), due(), waiting()).prop_map(|((step, items), due, why)| Event::StepWaiting {
         at: 5,
@@ -155,7 +157,7 @@ fn inputs() -> impl Strategy<Value = Input> {
         6 => output().prop_map(|output| Ok(Ended::Done { port: OK, output, rows: None })),
         1 => Just(Ok(Ended::Done { port: Port::Borrowed("left"), output: Json::Null, rows: Some(9) })),
         3 => (due(), waiting()).prop_map(|(due, why)| Ok(Ended::Waits { due, why })),
-        1 => select(vec![Ok(Ended::ConditionFalse), Ok(Ended::Repeated)]),
+        1 => select(vec![Ok(Ended::ConditionFalse), Ok(Ended::Repeated), Ok(Ended::Declined(failure()))]),
         6 => (0u32..4).prop_map(|total| Ok(Ended::Items(total))),
         1 => Just(Err(StepError::Permanent(failure()))),
         2 => Just(Err(StepError::Transient(failure()))),

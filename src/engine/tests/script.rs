@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `a` `a.left` `a[2]` `a[2.0]` | the attempt of step `a` (of item 2; of item 0 in item 2) is done on `ok`, on `left` |
 //! | `a!` `a~` `a?` `a^900` | it fails: permanently, transiently, with an unknown outcome, later (in 900 ms) |
-//! | `a/` `a*` `a=3` | `if` is false; its `once` key had its success; `in:` has 3 items |
+//! | `a/` `a*` `a-` `a=3` | `if` is false; its `once` key had its success; it declines; `in:` has 3 items |
 //! | `a@500` `a&` `a&500` `a%` `a%500` `a>` | it sleeps 500 ms; waits for an event, an approval (500 ms at most); calls a run |
 //! | `a:sent` `a:not` `a:skip` `a:yes` `a:no` | a person resolves it, decides |
 //! | `a:key=7` `a:back` `a:back!` | event 7 is delivered to it; the run that it called ends, fails |
@@ -156,6 +156,7 @@ impl Play {
             "." => Ok(Ended::Done { port: Port::Owned(rest.to_string()), output: Json::Null, rows: None }),
             "/" => Ok(Ended::ConditionFalse),
             "*" => Ok(Ended::Repeated),
+            "-" => Ok(Ended::Declined(failure())),
             "=" => Ok(Ended::Items(rest.parse().unwrap())),
             "@" => waits(due(), Waiting::Sleep),
             "&" => {
@@ -194,7 +195,7 @@ impl Play {
             StepState::Items(items) => self.items(items),
             StepState::Succeeded { port, .. } => port.to_string(),
             StepState::Failed { .. } => "failed".to_string(),
-            StepState::Skipped { reason } => format!("skipped:{}", json!(reason).as_str().unwrap()),
+            StepState::Skipped { reason, .. } => format!("skipped:{}", json!(reason).as_str().unwrap()),
         }
     }
 

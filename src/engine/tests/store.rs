@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::base::{Json, Millis, RunId};
 use crate::engine::event::Event;
-use crate::engine::ports::{Commit, Created, Listen, Loaded, NewRun, Pruned, RunRow, Space, Store, StoreError};
+use crate::engine::ports::{Commit, Created, Listen, Loaded, NewRun, Pruned, RunRow, Space, Store, StoreError, Write};
 
 /// How a process dies at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +219,21 @@ impl Store for Frail {
 
     fn value<'a>(&'a self, space: Space, key: &'a str, now: Millis) -> BoxFuture<'a, Result<Option<Json>, StoreError>> {
         self.read(None, self.inner.value(space, key, now)).boxed()
+    }
+
+    fn values(
+        &self,
+        space: Space,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+        now: Millis,
+    ) -> BoxFuture<'_, Result<Vec<(String, Json)>, StoreError>> {
+        self.read(None, self.inner.values(space, prefix, after, limit, now)).boxed()
+    }
+
+    fn put(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.read(None, self.inner.put(writes)).boxed()
     }
 
     fn append_rows(

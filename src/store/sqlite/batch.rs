@@ -161,6 +161,7 @@ impl Batch<'_> {
         creations(script, &self.created(), claims)?;
         journal(script, &commits)?;
         beside(script, &commits)?;
+        self.values(script, settled)?;
         self.others(script)?;
         if let Some(lease) = self.lease {
             lease.renew(script);
@@ -197,6 +198,35 @@ impl Batch<'_> {
         if counts == (0, 0) {
             script.add_integers(FENCE, &[self.epoch]);
         }
+        Ok(())
+    }
+
+    /// Stored values, in the order of the requests.
+    fn values(&self, script: &mut Script, settled: &BTreeMap<RunId, Result<(), StoreError>>) -> Result<(), BatchError> {
+        let mut values = BTreeMap::new();
+        let writes = self.requests.iter().flat_map(|request| match request {
+            Request::Commit { commit, .. } if !settled.contains_key(&commit.run) => &commit.writes[..],
+            Request::Put { writes, .. } => writes,
+            _ => &[],
+        });
+        for write in writes {
+            let part = write.value.as_ref().map(|value| script.json(value)).transpose()?;
+            // The last one counts, also of two requests.
+            values.insert((write.space, &write.key), (part, write.expires_at));
+        }
+        let (mut kept, mut forgotten) = (Rows::default(), Rows::default());
+        for ((space, key), (part, expires_at)) in values {
+            match part {
+                Some(part) => kept.push(&(space.as_str(), key, part.first, part.length, expires_at))?,
+                None => forgotten.push(&(space.as_str(), key))?,
+            }
+        }
+        let upsert = "INSERT INTO key_values
+            SELECT v ->> 0, v ->> 1, CAST(substr($1, v ->> 2, v ->> 3) AS TEXT), v ->> 4 FROM $rows WHERE true
+            ON CONFLICT DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at";
+        script.add_rows(upsert, kept);
+        let delete = "DELETE FROM key_values WHERE (space, key) IN (SELECT v ->> 0, v ->> 1 FROM $rows)";
+        script.add_rows(delete, forgotten);
         Ok(())
     }
 
@@ -295,14 +325,8 @@ fn journal(script: &mut Script, commits: &[&Commit]) -> Result<(), BatchError> {
 
 /// What commits carry beside their events.
 fn beside(script: &mut Script, commits: &[&Commit]) -> Result<(), BatchError> {
-    let mut values = BTreeMap::new();
     let (mut snapshots, mut deaf, mut listens) = (Rows::default(), Rows::default(), Rows::default());
     for commit in commits {
-        for write in &commit.writes {
-            let part = write.value.as_ref().map(|value| script.json(value)).transpose()?;
-            // The last one counts, also of two commits.
-            values.insert((write.space, &write.key), (part, write.expires_at));
-        }
         if let Some(state) = &commit.snapshot {
             let part = script.json(state)?;
             let version = commit.expected + commit.events.len() as u64;
@@ -315,18 +339,6 @@ fn beside(script: &mut Script, commits: &[&Commit]) -> Result<(), BatchError> {
             }
         }
     }
-    let (mut kept, mut forgotten) = (Rows::default(), Rows::default());
-    for ((space, key), (part, expires_at)) in values {
-        match part {
-            Some(part) => kept.push(&(space.as_str(), key, part.first, part.length, expires_at))?,
-            None => forgotten.push(&(space.as_str(), key))?,
-        }
-    }
-    let upsert = "INSERT INTO key_values
-        SELECT v ->> 0, v ->> 1, CAST(substr($1, v ->> 2, v ->> 3) AS TEXT), v ->> 4 FROM $rows WHERE true
-        ON CONFLICT DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at";
-    script.add_rows(upsert, kept);
-    script.add_rows("DELETE FROM key_values WHERE (space, key) IN (SELECT v ->> 0, v ->> 1 FROM $rows)", forgotten);
     let upsert = "INSERT INTO snapshots
         SELECT v ->> 0, v ->> 1, CAST(substr($1, v ->> 2, v ->> 3) AS TEXT) FROM $rows WHERE true
         ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state";

@@ -38,7 +38,7 @@ use self::writer::{Request, Writer};
 use crate::base::{Json, Millis, RunId, limits};
 use crate::engine::event::Event;
 use crate::engine::ports::{
-    Clock, Commit, Created, Listen, Loaded, NewRun, Pruned, Query, RunFilter, RunRow, Space, Store, StoreError,
+    Clock, Commit, Created, Listen, Loaded, NewRun, Pruned, Query, RunFilter, RunRow, Space, Store, StoreError, Write,
 };
 
 /// How long a statement waits for another process's lock (a backup, a curious shell).
@@ -245,6 +245,21 @@ impl Store for SqliteStore {
 
     fn value<'a>(&'a self, space: Space, key: &'a str, now: Millis) -> BoxFuture<'a, Result<Option<Json>, StoreError>> {
         reads::value(&self.readers, space, key, now).boxed()
+    }
+
+    fn values(
+        &self,
+        space: Space,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+        now: Millis,
+    ) -> BoxFuture<'_, Result<Vec<(String, Json)>, StoreError>> {
+        reads::values(&self.readers, space, prefix, after, limit, now).boxed()
+    }
+
+    fn put(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(move |answer| Request::Put { writes, answer }).boxed()
     }
 
     fn append_rows(

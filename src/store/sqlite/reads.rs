@@ -54,6 +54,30 @@ pub async fn value(pool: &SqlitePool, space: Space, key: &str, now: Millis) -> R
     json(row.try_get(0).map_err(store_error)?, || format!("the value of `{key}`")).map(Some)
 }
 
+pub async fn values(
+    pool: &SqlitePool,
+    space: Space,
+    prefix: String,
+    after: Option<String>,
+    limit: u32,
+    now: Millis,
+) -> Result<Vec<(String, Json)>, StoreError> {
+    let select = "SELECT key, value FROM key_values WHERE space = ? AND key >= ? AND key < ? AND key > ?
+        AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ?";
+    // Keys that begin alike are neighbours; no text sorts after this character.
+    let end = format!("{prefix}\u{10ffff}");
+    // No key is empty.
+    let after = after.unwrap_or_default();
+    let select = sqlx::query(select).bind(space.as_str()).bind(prefix).bind(end).bind(after).bind(now).bind(limit);
+    let mut found = Vec::new();
+    for row in select.fetch_all(pool).await.map_err(store_error)? {
+        let key: String = row.try_get(0).map_err(store_error)?;
+        let value = json(row.try_get(1).map_err(store_error)?, || format!("the value of `{key}`"))?;
+        found.push((key, value));
+    }
+    Ok(found)
+}
+
 pub async fn rows(pool: &SqlitePool, run: RunId, list: &str, from: u32, limit: u32) -> Result<Vec<Json>, StoreError> {
     // Of the chunks that begin at or before `from`, the last one reaches furthest.
     let select = "SELECT first, rows FROM lists WHERE run = $1 AND list = $2

@@ -12,7 +12,7 @@ use super::keys::Keys;
 use super::lease::Lease;
 use super::prune;
 use crate::base::{Json, Millis, RunId, limits};
-use crate::engine::ports::{Clock, Commit, Created, NewRun, Pruned, StoreError};
+use crate::engine::ports::{Clock, Commit, Created, NewRun, Pruned, StoreError, Write};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -42,6 +42,10 @@ pub enum Request {
         rows: Vec<Json>,
         answer: Reply<()>,
     },
+    Put {
+        writes: Vec<Write>,
+        answer: Reply<()>,
+    },
     Renew {
         answer: Reply<()>,
     },
@@ -65,6 +69,7 @@ impl Request {
                 | Self::Commit { answer, .. }
                 | Self::SetCursors { answer, .. }
                 | Self::AppendRows { answer, .. }
+                | Self::Put { answer, .. }
                 | Self::Renew { answer }
                 | Self::Close { answer },
                 result,

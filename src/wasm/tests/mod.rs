@@ -66,6 +66,7 @@ fn call(input: Json) -> StepCall {
         now: 1_700_000_000_000,
         timeout_ms: 60_000,
         input,
+        heard: Vec::new(),
     }
 }
 

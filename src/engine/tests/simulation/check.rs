@@ -194,7 +194,7 @@ pub fn summary(plan: &Plan, state: &RunState) -> Vec<String> {
         (StepState::Succeeded { port, output, .. }, None) => format!("{} {port} {output}", planned.id),
         (StepState::Succeeded { port, .. }, Some(_)) => format!("{} {port}", planned.id),
         (StepState::Failed { failure, .. }, _) => format!("{} failed {}", planned.id, failure.code),
-        (StepState::Skipped { reason }, _) => format!("{} skipped {reason:?}", planned.id),
+        (StepState::Skipped { reason, .. }, _) => format!("{} skipped {reason:?}", planned.id),
         (other, _) => format!("{} {other:?}", planned.id),
     });
     steps.chain([format!("{} {:?}", state.status(), state.output)]).collect()

@@ -234,7 +234,7 @@ impl Play {
             }
             StepState::Succeeded { port, .. } => format!("{} {port}", planned.id),
             StepState::Failed { failure, .. } => format!("{} failed {}", planned.id, failure.code),
-            StepState::Skipped { reason } => format!("{} skipped {reason:?}", planned.id),
+            StepState::Skipped { reason, .. } => format!("{} skipped {reason:?}", planned.id),
             other => format!("{} {other:?}", planned.id),
         });
         let counted: usize = self
