@@ -61,6 +61,9 @@ pub const REQUEST_BODY_MS: u64 = 30_000;
 /// An answer of the far side (MoltFlow, a model, the web) that is read into memory.
 pub const HTTP_RESPONSE: usize = 4 * 1024 * 1024;
 
+/// One server-sent event: a large webhook's body in it fits.
+pub const SSE_EVENT: usize = 1024 * 1024;
+
 /// A file read by `data.read`, row by row: [`FOR_EACH_ITEMS`] rows of 1 KiB.
 pub const DATA_FILE: u64 = 1024 * 1024 * 1024;
 

@@ -28,6 +28,7 @@ mod redirect;
 mod request;
 mod resolve;
 mod retry_after;
+mod sse;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -44,3 +45,4 @@ pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, Url};
 pub use resolve::{Lookup, SystemLookup};
 pub use retry_after::retry_after_ms;
+pub use sse::{SseEvent, SseParser, SseTooLarge};
