@@ -33,7 +33,7 @@ use crate::steps::switch::Switch;
 use crate::steps::unconfigured::Unconfigured;
 use crate::steps::wait::Wait;
 use crate::steps::wait_for::WaitFor;
-use crate::steps::{Registry, ai_prompt, moltflow_send};
+use crate::steps::{Registry, ai_prompt, moltflow_calls as moltflow_steps, moltflow_send};
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::triggers::live::Live;
 use crate::triggers::reload::{self, Checker, Files};
@@ -88,16 +88,21 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         registry.add(Arc::new(AiPrompt::new(config.ai.clone(), net.clone(), clock.clone())));
     }
     let moltflow = match &config.moltflow {
-        Some(given) => Some(Arc::new(MoltFlow::new(given.clone(), net, clock.clone())?)),
+        Some(given) => Some(Arc::new(MoltFlow::new(given.clone(), net, clock.clone())?.in_region(config.region))),
         None => None,
     };
     match &moltflow {
         Some(moltflow) => {
             let senders = Arc::new(Senders::new(config.senders.clone(), clock.clone()));
             registry.add(Arc::new(MoltflowSend::new(moltflow.clone(), senders)));
+            moltflow_steps::all(moltflow).into_iter().for_each(|step| registry.add(step));
         }
-        None => registry.add(Arc::new(Unconfigured::new(moltflow_send::spec(), "moltflow"))),
+        None => {
+            let specs = moltflow_steps::specs().into_iter().chain([moltflow_send::spec()]);
+            specs.for_each(|spec| registry.add(Arc::new(Unconfigured::new(spec, "moltflow"))));
+        }
     }
+    registry.catalog.region = config.region;
     let plugins = PluginsConfig {
         dir: Some(config.plugins.clone()),
         cache_dir: cache_dir(),

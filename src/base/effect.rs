@@ -14,3 +14,22 @@ pub enum Effect {
     /// outcome that was lost is *unknown*.
     AtMostOnce,
 }
+
+impl Effect {
+    /// What a step's author may say of it.
+    pub const WORDS: &[(&str, Self)] = &[("idempotent", Self::Idempotent), ("at_most_once", Self::AtMostOnce)];
+
+    /// The effect that a workflow calls so.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, effect)| *effect)
+    }
+
+    /// That of an HTTP request by its method, in capitals (RFC 9110, 9.2.2). Of a method that it does not know the worst is
+    /// assumed.
+    pub fn of_method(method: &str) -> Self {
+        match method {
+            "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" => Self::Idempotent,
+            _ => Self::AtMostOnce,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! What is *absent*: I/O, async, time, randomness.
 
+pub mod chat_id;
 pub mod duration;
 pub mod effect;
 pub mod hex;
@@ -9,6 +10,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod nearest;
+pub mod phone;
 pub mod secret;
 pub mod time;
 

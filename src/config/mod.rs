@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::environment::Environment;
 
+use crate::base::phone::Region;
 use crate::base::json::JsonMap;
 use crate::base::{Secret, limits};
 use crate::lang::diagnostic::{Diagnostic, Diagnostics, Source};
@@ -30,6 +31,8 @@ pub struct Config {
     pub server: Server,
     /// None: workflows that use MoltFlow cannot run.
     pub moltflow: Option<moltflow::Config>,
+    /// Where phone numbers without a country code are meant; None: they are refused.
+    pub region: Option<Region>,
     /// Signs the webhooks that MoltFlow delivers.
     pub webhook_secret: Option<Secret>,
     pub ai: AiProviders,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Config, Engine, Need, Server};
 use crate::base::json::JsonMap;
+use crate::base::phone::Region;
 use crate::base::{Secret, limits};
 use crate::lang::diagnostic::Diagnostics;
 use crate::lang::reader::{self, Fields};
@@ -33,9 +34,9 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
     let database = path("database", "moltrun.db", &mut fields, found);
     let mut net = Policy::default();
     let server = server(fields.optional("server"), need, found);
-    let (moltflow, webhook_secret) = match fields.optional("moltflow") {
+    let (moltflow, webhook_secret, region) = match fields.optional("moltflow") {
         Some(entry) => moltflow_section(&entry.value, &mut net, found),
-        None => (None, None),
+        None => (None, None, None),
     };
     let ai = match fields.optional("ai") {
         Some(entry) => ai(&entry.value, &mut net, found),
@@ -56,6 +57,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
         database,
         server: server?,
         moltflow,
+        region,
         webhook_secret,
         ai,
         net,
@@ -113,13 +115,14 @@ fn moltflow_section(
     node: &Node,
     net: &mut Policy,
     found: &mut Diagnostics<'_>,
-) -> (Option<moltflow::Config>, Option<Secret>) {
-    let Some(mut fields) = Fields::open(node, "`moltflow`", found) else { return (None, None) };
+) -> (Option<moltflow::Config>, Option<Secret>, Option<Region>) {
+    let Some(mut fields) = Fields::open(node, "`moltflow`", found) else { return (None, None, None) };
     let base = fields.optional("base_url");
     let api_key = fields.present("api_key");
     let email = fields.present("email");
     let password = fields.present("password");
     let webhook_secret = fields.optional("webhook_secret");
+    let region = fields.optional("region");
     fields.finish(found);
     let base_url = base.and_then(|entry| reader::text(&entry.value, found)).unwrap_or_else(|| MOLTFLOW_URL.to_string());
     trust(net, base.map_or(node, |entry| &entry.value), &base_url, found);
@@ -149,7 +152,19 @@ fn moltflow_section(
         }
     };
     let config = credentials.map(|credentials| moltflow::Config { base_url, credentials });
-    (config, secret(webhook_secret, found))
+    (config, secret(webhook_secret, found), region.and_then(|entry| country(entry, found)))
+}
+
+/// Where phone numbers without a country code are meant.
+fn country(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<Region> {
+    let text = reader::text(&entry.value, found)?;
+    match Region::parse(&text) {
+        Ok(region) => Some(region),
+        Err(error) => {
+            found.error("bad-region", entry.value.span.clone(), error.to_string());
+            None
+        }
+    }
 }
 
 fn trust(net: &mut Policy, node: &Node, base_url: &str, found: &mut Diagnostics<'_>) {

@@ -108,6 +108,9 @@ impl StepState {
 pub struct Slot {
     /// When this attempt began: the step's logical `now()`.
     pub started_at: Millis,
+    /// When the first try of the step began, whatever put it off since. 0 in a snapshot of an older release.
+    #[serde(default)]
+    pub began: Millis,
     /// From 1.
     pub attempt: u32,
     /// How often the far side has put off this attempt.
@@ -301,7 +304,8 @@ impl Slot {
             Phase::Running => Err("a second start of a running attempt"),
             Phase::Waiting { .. } | Phase::Held { .. } => {
                 let laters = if started.attempt == self.attempt { self.laters } else { 0 };
-                *self = Slot { laters, ..started };
+                let began = if self.began == 0 { self.started_at } else { self.began };
+                *self = Slot { laters, began, ..started };
                 Ok(())
             }
         }

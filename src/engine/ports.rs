@@ -34,6 +34,8 @@ pub struct StepCall {
     pub attempt: u32,
     /// The run's logical time: when this step began, as journaled.
     pub now: Millis,
+    /// When the first try of the step began, whatever put it off since.
+    pub began: Millis,
     /// Time this attempt may take, in milliseconds.
     pub timeout_ms: u64,
     /// `with:`, rendered; an object.

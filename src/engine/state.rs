@@ -128,7 +128,7 @@ impl RunState {
             }
             Event::RunRetried { steps, from, .. } => self.retried(plan, steps, *from),
             Event::StepStarted { at, step, items, attempt } => {
-                let started = Slot { started_at: *at, attempt: *attempt, laters: 0, phase: Phase::Running };
+                let started = Slot { started_at: *at, began: *at, attempt: *attempt, laters: 0, phase: Phase::Running };
                 self.can_begin(plan, *step, items)?;
                 match self.begun(plan, *step, items)? {
                     state @ StepState::Pending => *state = StepState::Active(started),

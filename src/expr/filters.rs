@@ -1,4 +1,4 @@
-//! Filters of our own: dates, JSON, regular expressions, a hash. What language.md calls "beyond MiniJinja's own".
+//! Filters of our own: phone numbers, dates, JSON, regular expressions, a hash. What language.md calls "beyond MiniJinja's own".
 
 use std::sync::Arc;
 
@@ -11,13 +11,17 @@ use sha2::{Digest, Sha256};
 use super::guard::{bounded, charge, refused, spend};
 use super::regexes::compiled;
 use super::value::{ROOT, Root, to_json, whole};
+use crate::base::chat_id::{self, ChatId};
 use crate::base::hex::hex;
+use crate::base::phone::Region;
 
 /// The filters of this file.
 pub(super) const NAMES: &[&str] =
-    &["date", "relative_day", "tojson", "fromjson", "regex_match", "regex_find", "regex_replace", "hash"];
+    &["chat_id", "phone", "date", "relative_day", "tojson", "fromjson", "regex_match", "regex_find", "regex_replace", "hash"];
 
 pub(super) fn install(env: &mut Environment<'static>) {
+    env.add_filter("chat_id", to_chat_id);
+    env.add_filter("phone", to_phone);
     env.add_filter("date", date);
     env.add_filter("relative_day", relative_day);
     env.add_filter("tojson", tojson);
@@ -26,6 +30,30 @@ pub(super) fn install(env: &mut Environment<'static>) {
     env.add_filter("regex_find", regex_find);
     env.add_filter("regex_replace", regex_replace);
     env.add_filter("hash", hash);
+}
+
+/// The chat of a chat id or a phone number; one without country code is meant in `region`.
+fn to_chat_id(value: &Value, region: Option<&str>) -> Result<String, Error> {
+    chat(value, region).map(|chat| chat.as_str().to_string())
+}
+
+/// A phone number, or a contact's chat id, in the form of E.164; one without country code is meant in `region`.
+fn to_phone(value: &Value, region: Option<&str>) -> Result<String, Error> {
+    let chat = chat(value, region)?;
+    chat.phone().ok_or_else(|| refused(format!("`{chat}` is a group, which has no phone number")))
+}
+
+fn chat(value: &Value, region: Option<&str>) -> Result<ChatId, Error> {
+    let region = match region {
+        Some(name) => Some(Region::parse(name).map_err(|error| refused(error.to_string()))?),
+        None => None,
+    };
+    let text = match value.kind() {
+        ValueKind::String => value.as_str().unwrap_or_default().to_string(),
+        ValueKind::Number if value.is_integer() => value.to_string(),
+        kind => return Err(refused(format!("a {kind} is no phone number; give a text"))),
+    };
+    chat_id::parse_in(&text, region).map_err(|error| refused(error.to_string()))
 }
 
 /// An instant: milliseconds since 1970, or RFC 3339 text.

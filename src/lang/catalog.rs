@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::phone::Region;
 use crate::base::{Effect, Json};
 
 /// One kind of step.
@@ -78,6 +79,13 @@ pub enum FieldKind {
     Conditions,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A chat id or a phone number, or a template that gives one. A constant is read when the file is checked; a number
+    /// without country code is of the step's [`FieldKind::Region`], else of [`Catalog::region`].
+    Recipient,
+    /// The two letters of a country, or a template that gives them.
+    Region,
+    /// `idempotent` or `at_most_once`, no template: what the author says that the step does, whatever its method.
+    Effect,
     /// How long the run is parked: a [`FieldKind::Duration`]. A step with such a field parks the run, so that a
     /// `timeout:` of its attempt means nothing.
     Pause,
@@ -89,6 +97,9 @@ pub enum FieldKind {
     /// A bare expression over `incoming`, the event that the run is parked for, and everything else in scope. It is not
     /// among what the step sees.
     Incoming,
+    /// An HTTP method, one of these, or a template that gives one. It decides the step's effect; of a template the worst
+    /// is assumed.
+    Method(&'static [&'static str]),
 }
 
 /// Every step that a workflow may use.
@@ -97,6 +108,8 @@ pub struct Catalog {
     specs: BTreeMap<String, StepSpec>,
     /// Plugins that failed to load, with the reason: a workflow that uses one is invalid and says why.
     broken_plugins: BTreeMap<String, String>,
+    /// Where phone numbers without a country code are meant; None: they are mistakes.
+    pub region: Option<Region>,
 }
 
 impl Catalog {

@@ -70,6 +70,8 @@ pub(super) struct Auth {
 struct Flight {
     /// Why the last renewal failed: shared by those who waited for it, so that a wrong password is not tried by each.
     error: Option<ApiError>,
+    /// A login that was refused, and until when nobody repeats it.
+    refused: Option<(ApiError, Millis)>,
     generation: u64,
 }
 
@@ -79,6 +81,10 @@ const MARGIN_MS: Millis = 60_000;
 
 /// After a renewal failed while the old token still works, wait this long before the next one, in milliseconds.
 const RENEW_PAUSE_MS: Millis = 5_000;
+
+/// After a login was refused, nobody tries it for this long, in milliseconds. A password does not become right by itself, and
+/// an account that sees many wrong ones is locked.
+const REFUSED_PAUSE_MS: Millis = 60_000;
 
 /// The life of a token that does not say, in milliseconds: the guide's one hour.
 const DEFAULT_LIFE_MS: Millis = 3_600_000;
@@ -112,7 +118,8 @@ impl Auth {
             Some(token) if now < token.renew_at.load(Ordering::Relaxed) => Ok(Pass::Bearer(token)),
             Some(token) => match self.renew(token.generation, Renewal::Refresh, net, clock, rate).await {
                 Err(_) if clock.now() < token.expires_at => {
-                    token.renew_at.store(clock.now() + RENEW_PAUSE_MS, Ordering::Relaxed);
+                    let renew_at = (clock.now() + RENEW_PAUSE_MS).min(token.expires_at);
+                    token.renew_at.store(renew_at, Ordering::Relaxed);
                     Ok(Pass::Bearer(token))
                 }
                 renewed => renewed,
@@ -142,7 +149,7 @@ impl Auth {
             return Err(error.clone());
         }
         let refresh = current.and_then(|token| token.refresh.clone()).filter(|_| how == Renewal::Refresh);
-        let renewed = self.fetch(refresh, flight.generation + 1, net, clock, rate).await;
+        let renewed = self.fetch(refresh, &mut flight, net, clock, rate).await;
         self.landed.fetch_add(1, Ordering::Release);
         match renewed {
             Ok(token) => {
@@ -162,15 +169,18 @@ impl Auth {
     async fn fetch(
         &self,
         refresh: Option<Secret>,
-        generation: u64,
+        flight: &mut Flight,
         net: &Net,
         clock: &dyn Clock,
         rate: &Rate,
     ) -> Result<Token, ApiError> {
+        let generation = flight.generation + 1;
         if let Some(refresh) = refresh {
             let body = json!({ "refresh_token": refresh.expose() });
+            // Its life counts from its making, of which we only know that it was not before it was asked for.
+            let asked_at = clock.now();
             match self.ask("/auth/refresh", &body, &[refresh.expose()], net, clock, rate).await {
-                Ok(grant) => return Ok(token(grant, Some(refresh), generation, clock.now())),
+                Ok(grant) => return Ok(token(grant, Some(refresh), generation, asked_at)),
                 // The refresh token is spent or revoked: begin anew.
                 Err(ApiError::Refused { .. }) => {}
                 Err(error) => return Err(error),
@@ -179,9 +189,19 @@ impl Auth {
         let Credentials::Login { email, password } = &self.credentials else {
             return Err(ApiError::Invalid("an API key cannot be renewed".to_string()));
         };
+        let asked_at = clock.now();
+        if let Some((error, until)) = &flight.refused
+            && asked_at < *until
+        {
+            return Err(error.clone());
+        }
         let body = json!({ "email": email, "password": password.expose() });
-        let grant = self.ask("/auth/login", &body, &[password.expose()], net, clock, rate).await?;
-        Ok(token(grant, None, generation, clock.now()))
+        let grant = self.ask("/auth/login", &body, &[password.expose()], net, clock, rate).await.map_err(refused_login);
+        flight.refused = match &grant {
+            Err(error @ ApiError::Refused { .. }) => Some((error.clone(), clock.now() + REFUSED_PAUSE_MS)),
+            _ => None,
+        };
+        Ok(token(grant?, None, generation, asked_at))
     }
 
     async fn ask(
@@ -245,12 +265,39 @@ impl Pass {
         signed.map_err(|error| ApiError::of_net(error, Kind::Read))
     }
 
+    /// The token itself, for the one place that takes it in an address.
+    pub(super) fn secret(&self) -> &Secret {
+        match self {
+            Pass::Key(key) => key,
+            Pass::Bearer(token) => &token.access,
+        }
+    }
+
+    /// The token's life is over at `now`, by what the API said when it was given out.
+    pub(super) fn is_over(&self, now: Millis) -> bool {
+        match self {
+            Pass::Key(_) => false,
+            Pass::Bearer(token) => now >= token.expires_at,
+        }
+    }
+
     /// The token's number; None for an API key, which cannot be renewed.
     pub(super) fn generation(&self) -> Option<u64> {
         match self {
             Pass::Key(_) => None,
             Pass::Bearer(token) => Some(token.generation),
         }
+    }
+}
+
+/// Says whose refusal it is, and what to look at.
+fn refused_login(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Refused { status, error_code, detail } => {
+            let detail = format!("the login: {detail}; check `moltflow.email` and `moltflow.password`");
+            ApiError::Refused { status, error_code, detail }
+        }
+        other => other,
     }
 }
 

@@ -27,6 +27,20 @@ pub enum ApiError {
     Unknown { code: &'static str, message: String },
 }
 
+/// Refusals that callers treat apart. Read from the status and `error_code`, never from the detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such session.
+    SessionNotFound,
+    /// The session is there and not connected to WhatsApp: its messages can wait until it is.
+    SessionNotWorking,
+    /// The plan allows no more of it.
+    PlanLimit,
+    /// The credential is none, or not any more.
+    Unauthorized,
+    Other,
+}
+
 fn show(code: &Option<String>) -> String {
     code.as_ref().map(|code| format!(" {code}")).unwrap_or_default()
 }
@@ -38,6 +52,9 @@ pub(super) enum Kind {
     Write,
 }
 
+/// The code of a rate limit.
+pub(super) const RATE_LIMITED: &str = "moltflow.rate_limited";
+
 /// The pause after a 429 whose body was cut off, in milliseconds; its headers are lost with it.
 const LOST_PAUSE_MS: u64 = 1_000;
 
@@ -45,11 +62,29 @@ const LOST_PAUSE_MS: u64 = 1_000;
 const ELSEWHERE: &str = "the API is elsewhere; set `moltflow.base_url` to the address it redirects to";
 
 impl ApiError {
+    /// What kind of refusal it is; None if it is none.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let Self::Refused { status, error_code, .. } = self else { return None };
+        Some(match (error_code.as_deref().unwrap_or_default(), status) {
+            ("SESSION_NOT_FOUND", _) => Refusal::SessionNotFound,
+            // The guide names no code for either; these are the ones that deployments and the sandbox answer.
+            ("SESSION_NOT_WORKING" | "SESSION_NOT_READY" | "SESSION_NOT_CONNECTED", _) => Refusal::SessionNotWorking,
+            ("PLAN_LIMIT_REACHED" | "PLAN_LIMIT_EXCEEDED" | "PLAN_LIMIT", _) => Refusal::PlanLimit,
+            (_, 401) => Refusal::Unauthorized,
+            _ => Refusal::Other,
+        })
+    }
+
+    /// The rate limit is reached: nothing was done, and [`ApiError::Later`] says when it may be.
+    pub fn is_rate_limited(&self) -> bool {
+        matches!(self, Self::Later { code: RATE_LIMITED, .. })
+    }
+
     /// Reads the failure of an exchange.
     pub(super) fn of_net(error: NetError, kind: Kind) -> Self {
         // The head of a refusal proves what its body could only explain.
         if error.status == Some(429) {
-            return Self::Later { code: "moltflow.rate_limited", message: error.message, after_ms: LOST_PAUSE_MS };
+            return Self::Later { code: RATE_LIMITED, message: error.message, after_ms: LOST_PAUSE_MS };
         }
         if let Some(status @ 400..=499) = error.status {
             return Self::Refused { status, error_code: None, detail: error.message };

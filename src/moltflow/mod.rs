@@ -1,4 +1,4 @@
-//! The typed client of the MoltFlow API: credentials, rate limits, the calls that are needed, and the webhook events it sends.
+//! The typed client of the MoltFlow API: credentials, rate limits, every call of the guide, and the webhook events it sends.
 //!
 //! The API guide is the authority; where it leaves room:
 //!
@@ -9,31 +9,36 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `client` | [`MoltFlow`], the calls |
+//! | `client` | [`MoltFlow`], and how one call is made |
+//! | `calls` | the endpoints of the guide |
+//! | `session_events` | what happens to a session, as it happens |
+//! | `request` | every other endpoint |
+//! | `models` | what the API answers |
 //! | `auth` | API key, or login and refresh for all callers at once |
 //! | `rate` | what the rate limit headers say, shared by all callers |
 //! | `error` | [`ApiError`] and its one mapping to a step's failure |
-//! | `chat_id` | where a message goes |
 //! | `event` | what webhooks bring, and how a redelivery is recognised |
 //! | `signature` | who sent a webhook |
 
 mod auth;
-pub mod chat_id;
+mod calls;
 mod client;
 mod error;
 pub mod event;
 mod models;
 mod rate;
+mod request;
+mod session_events;
 pub mod signature;
 
 #[cfg(test)]
 mod tests;
 
 pub use auth::Credentials;
-pub use chat_id::ChatId;
+pub use crate::base::chat_id::{self, ChatId};
 pub use client::{Config, MoltFlow};
-pub use error::ApiError;
+pub use error::{ApiError, Refusal};
 pub use event::{Event, dedupe_key};
-#[cfg(test)]
-pub use models::Session;
-pub use models::{Sent, Webhook};
+pub use models::{AutoReply, DeliveryStats, Group, MonitoredGroup, Sent, Session, Webhook};
+pub use request::Answer;
+pub use session_events::{SessionEvent, SessionEvents};

@@ -1,14 +1,25 @@
 //! What the rate limit headers say, shared by all callers of one credential.
+//!
+//! Honoured: a 429 pauses the credential for the time it names, `X-RateLimit-Remaining: 0` until the reset. Anticipated: when
+//! `n` requests remain, at most `n` are under way until the next answer says how many there are then, so that a crowd does
+//! not run into the limit that one of them has just been told of. The pause ends with a window as large as the limit.
 
+use std::pin::pin;
 use std::sync::Mutex;
 
+use futures::future::{Either, select};
+use tokio::sync::Notify;
+
 use crate::base::{Millis, limits};
+use crate::engine::ports::Clock;
 use crate::net::{Response, retry_after_ms};
 
-/// The credential's pause.
+/// The credential's pause and budget.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     state: Mutex<State>,
+    /// Rung when there may be room for another request.
+    freed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -16,43 +27,170 @@ struct State {
     paused_until: Millis,
     /// 429s in a row that named no time.
     unnamed: u32,
+    /// Requests without an answer so far.
+    in_flight: u64,
+    /// Requests that remain, by the latest answer; None: nobody said.
+    left: Option<u64>,
+    /// When the window ends that `left` is of.
+    reset: Option<Millis>,
+    /// Requests of a whole window.
+    limit: Option<u64>,
 }
 
 /// The first pause after a 429 that names no time, in milliseconds; doubled with each further one up to a minute.
 const FIRST_BACKOFF_MS: u64 = 1_000;
 const LAST_BACKOFF_MS: u64 = 60_000;
 
+/// How long a caller waits for others' answers when they may use up what remains, in milliseconds. A few exchanges; then
+/// it is put off, long before its step's time is over: a send that was given up while it waited would count as unknown.
+const PATIENCE_MS: u64 = 5_000;
+
+/// For how long it is put off then, in milliseconds.
+const CROWDED_MS: u64 = 1_000;
+
+/// Leave for one request. Dropped without an answer, the request counts as one the API has counted.
+pub(super) struct Permit<'a> {
+    rate: &'a Rate,
+    answered: bool,
+}
+
 impl Rate {
     /// How long the credential is still paused at `now`, in milliseconds.
     pub(super) fn paused_ms(&self, now: Millis) -> Option<u64> {
-        let until = self.lock().paused_until;
-        u64::try_from(until - now).ok().filter(|left| *left > 0)
+        self.lock().paused_ms(now)
     }
 
-    /// Learns from an answer. For a 429 the result is the pause in milliseconds.
+    /// Pauses the credential for `ms`.
+    pub(super) fn pause(&self, ms: u64, now: Millis) {
+        self.lock().pause(ms, now);
+    }
+
+    /// Waits until one more request cannot exceed what remains. The error is the pause in milliseconds.
+    pub(super) async fn permit(&self, clock: &dyn Clock) -> Result<Permit<'_>, u64> {
+        let mut patience = None;
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // Before the look: room that is made after it must not go unnoticed.
+            freed.as_mut().enable();
+            if self.lock().admit(clock.now())? {
+                return Ok(Permit { rate: self, answered: false });
+            }
+            let patience = patience.get_or_insert_with(|| clock.pause(PATIENCE_MS));
+            if let Either::Right(_) = select(freed, patience).await {
+                return Err(CROWDED_MS);
+            }
+        }
+    }
+
+    /// Learns from an answer to a request that had no permit. For a 429 the result is the pause in milliseconds.
     pub(super) fn observe(&self, response: &Response, now: Millis) -> Option<u64> {
-        let limited = response.status == 429;
-        let exhausted = response.header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0");
+        self.lock().learn(response, now)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // The state is a few numbers, valid whatever happened to their last holder.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Permit<'_> {
+    /// Learns from the answer. For a 429 the result is the pause in milliseconds.
+    pub(super) fn answered(mut self, response: &Response, now: Millis) -> Option<u64> {
+        self.answered = true;
+        let mut state = self.rate.lock();
+        if response.header(REMAINING).is_none() {
+            state.uncounted();
+        }
+        state.learn(response, now)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.rate.lock();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        if !self.answered {
+            state.uncounted();
+        }
+        drop(state);
+        self.rate.freed.notify_waiters();
+    }
+}
+
+const REMAINING: &str = "x-ratelimit-remaining";
+
+impl State {
+    fn paused_ms(&self, now: Millis) -> Option<u64> {
+        u64::try_from(self.paused_until - now).ok().filter(|left| *left > 0)
+    }
+
+    fn pause(&mut self, ms: u64, now: Millis) {
+        self.paused_until = self.paused_until.max(now.saturating_add_unsigned(ms));
+    }
+
+    /// Whether one more request may leave; then it is counted. The error is the pause in milliseconds.
+    fn admit(&mut self, now: Millis) -> Result<bool, u64> {
+        if let Some(ms) = self.paused_ms(now) {
+            return Err(ms);
+        }
+        if self.reset.is_some_and(|reset| reset <= now) {
+            (self.left, self.reset) = (self.limit, None);
+        }
+        let room = match (self.left, self.reset) {
+            (None, _) => u64::MAX,
+            // The window's last request is on its way, or was lost.
+            (Some(0), Some(reset)) => return Err(u64::try_from(reset - now).unwrap_or(0)),
+            (Some(left), Some(_)) => left,
+            // Nobody said when there are more: one of us has to ask.
+            (Some(left), None) => left.max(1),
+        };
+        let admitted = self.in_flight < room;
+        self.in_flight += u64::from(admitted);
+        Ok(admitted)
+    }
+
+    fn learn(&mut self, response: &Response, now: Millis) -> Option<u64> {
+        let number = |name| response.header(name).and_then(|text| text.trim().parse::<u64>().ok());
         let reset = response.header("x-ratelimit-reset").and_then(|text| until_reset(text, now));
-        let mut state = self.lock();
-        if !limited {
-            state.unnamed = 0;
-            if let (true, Some(reset)) = (exhausted, reset) {
-                state.paused_until = state.paused_until.max(now + reset as Millis);
+        self.limit = number("x-ratelimit-limit").filter(|limit| *limit > 0).or(self.limit);
+        if response.status != 429 {
+            self.unnamed = 0;
+            if let Some(left) = number(REMAINING) {
+                self.counted(left, reset.map(|ms| now.saturating_add_unsigned(ms)));
+                if let (0, Some(ms)) = (left, reset) {
+                    self.pause(ms, now);
+                }
             }
             return None;
         }
         let pause = retry_after_ms(response, now).or(reset).unwrap_or_else(|| {
-            state.unnamed = state.unnamed.saturating_add(1);
-            (FIRST_BACKOFF_MS << (state.unnamed - 1).min(16)).min(LAST_BACKOFF_MS)
+            self.unnamed = self.unnamed.saturating_add(1);
+            (FIRST_BACKOFF_MS << (self.unnamed - 1).min(16)).min(LAST_BACKOFF_MS)
         });
-        state.paused_until = state.paused_until.max(now + pause as Millis);
+        // What remained is of a window that is over when the pause is.
+        (self.left, self.reset) = (self.limit, None);
+        self.pause(pause, now);
         Some(pause)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // The state is two numbers, valid whatever happened to their last holder.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// `left` requests remain until `reset`, by an answer that may have been overtaken by another one.
+    fn counted(&mut self, left: u64, reset: Option<Millis>) {
+        match (self.reset, reset) {
+            (Some(known), Some(reset)) if reset < known => {}
+            (Some(known), Some(reset)) if reset == known => {
+                self.left = Some(self.left.map_or(left, |before| before.min(left)));
+            }
+            _ => (self.left, self.reset) = (Some(left), reset),
+        }
+    }
+
+    /// A request was made of which nobody said whether it counted.
+    fn uncounted(&mut self) {
+        self.left = match self.reset {
+            Some(_) => self.left.map(|left| left.saturating_sub(1)),
+            // An API that has stopped to count.
+            None => None,
+        };
     }
 }
 
@@ -106,6 +244,48 @@ mod tests {
         assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
         assert_eq!(rate.observe(&answer(200, &[]), NOW), None);
         assert_eq!(rate.observe(&answer(429, &[]), NOW), Some(1_000));
+    }
+
+    #[test]
+    fn at_most_as_many_are_under_way_as_remain() {
+        let rate = Rate::default();
+        let admit = |now| {
+            let admitted = rate.lock().admit(now);
+            admitted.map(|admitted| admitted.then(|| Permit { rate: &rate, answered: false }))
+        };
+        let headers = |left, reset| [("x-ratelimit-limit", "4"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
+        let first = admit(NOW).unwrap().unwrap();
+        assert_eq!(first.answered(&answer(200, &headers("3", "1706195410")), NOW), None);
+        let mut permits: Vec<_> = (0..3).map(|_| admit(NOW).unwrap().unwrap()).collect();
+        assert!(admit(NOW).unwrap().is_none());
+        // Answers in any order: the lowest count is the latest.
+        permits.pop().unwrap().answered(&answer(200, &headers("1", "1706195410")), NOW);
+        permits.pop().unwrap().answered(&answer(200, &headers("2", "1706195410")), NOW);
+        assert!(admit(NOW).unwrap().is_none());
+        // One that is given up may have been counted.
+        drop(permits.pop());
+        assert_eq!(admit(NOW).err(), Some(10_000));
+        // The next window is as large as the limit, before anybody says so.
+        let permits: Vec<_> = (0..4).map(|_| admit(NOW + 10_000).unwrap().unwrap()).collect();
+        assert!(admit(NOW + 10_000).unwrap().is_none());
+        // A late word about the window before says nothing of this one; without counts there is no bound.
+        for permit in permits {
+            permit.answered(&answer(200, &[]), NOW + 10_000);
+        }
+        let permits: Vec<_> = (0..50).map(|_| admit(NOW + 10_000).unwrap().unwrap()).collect();
+        assert_eq!(rate.lock().in_flight, 50);
+        drop(permits);
+        assert_eq!(rate.lock().in_flight, 0);
+    }
+
+    #[test]
+    fn an_overtaken_answer_does_not_reopen_a_window() {
+        let rate = Rate::default();
+        rate.observe(&answer(200, &[("x-ratelimit-remaining", "2"), ("x-ratelimit-reset", "1706195470")]), NOW);
+        rate.observe(&answer(200, &[("x-ratelimit-remaining", "90"), ("x-ratelimit-reset", "1706195410")]), NOW);
+        assert_eq!(rate.lock().left, Some(2));
+        rate.observe(&answer(200, &[("x-ratelimit-remaining", "90"), ("x-ratelimit-reset", "1706195530")]), NOW);
+        assert_eq!(rate.lock().left, Some(90));
     }
 
     #[test]

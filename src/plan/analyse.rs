@@ -100,7 +100,7 @@ pub(super) fn analyse<'c, 'w>(workflow: &'w Workflow, catalog: &'c Catalog) -> A
     let specs: Vec<_> = layout.slots.iter().map(|slot| spec(slot, catalog, &mut problems)).collect();
     let graph = graph::build(&layout, &specs, &mut problems);
     reach::check(&layout, &graph, &mut problems);
-    let names = Names { workflow, layout: &layout, graph: &graph };
+    let names = Names { workflow, layout: &layout, graph: &graph, region: catalog.region };
     let triggers = workflow
         .triggers
         .iter()

@@ -64,13 +64,13 @@ pub(super) fn assemble(workflow: &Arc<Workflow>, analysis: Analysis<'_, '_>) -> 
 
 /// A step without what is about its place in the graph, which a step that is repeated leaves to its container.
 fn bare(slot: &Slot<'_>, uses: &str, effect: Effect, timeout_ms: u64, parts: Parts) -> PlanStep {
-    let Parts { condition, input: Input { with, deferred, calls }, once, reads, .. } = parts;
+    let Parts { condition, input: Input { with, deferred, calls, effect: decided }, once, reads, .. } = parts;
     let written = slot.step.once.as_ref();
     PlanStep {
         id: slot.step.id.as_str().into(),
         block: slot.block,
         uses: uses.into(),
-        effect,
+        effect: decided.unwrap_or(effect),
         needs: Vec::new(),
         dependents: Vec::new(),
         join: Join::default(),

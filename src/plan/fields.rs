@@ -6,7 +6,7 @@ use super::analyse::{Part, Problems, expression, tree_errors};
 use super::references::{Names, Place};
 use super::with::{Field as Compiled, With};
 use crate::base::json::kind;
-use crate::base::{duration, time};
+use crate::base::{Effect, duration, time};
 use crate::expr::{Expr, Tree};
 use crate::lang::catalog::{Field, FieldKind, Fields};
 use crate::lang::diagnostic::suggestion;
@@ -20,6 +20,8 @@ pub(super) struct Input {
     pub deferred: Option<Expr>,
     /// The workflow it calls, where that is a constant.
     pub calls: Option<String>,
+    /// What the step does, where its fields decide that.
+    pub effect: Option<Effect>,
 }
 
 /// Compiles the `with` of step `index`. Of a step whose type is unknown only the templates are checked.
@@ -54,6 +56,9 @@ pub(super) fn compile(
             Some((Fields::Any, _)) | None => Some(cx.tree(value, &path)),
         };
         input.with.fields.extend(compiled.map(|field| (key.clone(), field)));
+    }
+    if let Some(spec) = spec {
+        super::recipients::check(spec, slot, names.region, problems);
     }
     input.with.fields.shrink_to_fit();
     let is_given = |name: &str| given.get(name).is_some_and(|value| !value.is_null());
@@ -141,8 +146,12 @@ impl Cx<'_, '_> {
                 },
                 _ => self.wrong(path, "a duration such as 30s", value),
             },
-            FieldKind::OneOf(words) => match value {
+            FieldKind::OneOf(words) | FieldKind::Method(words) => match value {
                 Json::String(text) if crate::expr::Template::is_one(text) || words.contains(&text.as_str()) => {
+                    if matches!(field.kind, FieldKind::Method(_)) {
+                        // A template is no method, so that the worst is assumed of it.
+                        self.input.effect.get_or_insert(Effect::of_method(text));
+                    }
                     Some(self.tree(value, path))
                 }
                 Json::String(text) => {
@@ -153,6 +162,23 @@ impl Cx<'_, '_> {
                 }
                 _ => self.wrong(path, "text", value),
             },
+            // What they say is checked together.
+            FieldKind::Recipient | FieldKind::Region => {
+                self.known(&Field { kind: FieldKind::Text, ..field.clone() }, value, path)
+            }
+            FieldKind::Effect => {
+                let found = value.as_str().and_then(Effect::of_word);
+                if found.is_some() {
+                    self.input.effect = found;
+                    return Some(self.tree(value, path));
+                }
+                let Json::String(text) = value else { return self.wrong(path, "text", value) };
+                // It decides what a crash means, so it cannot depend on a run.
+                let message = format!("`{}` is no effect", crate::lang::reader::shown(text));
+                self.problems.add("bad-value", path, Part::Value, message).help =
+                    suggestion(text, "values", Effect::WORDS.iter().map(|(word, _)| *word));
+                None
+            }
             FieldKind::Until => self.until(value, path),
             FieldKind::Workflow => match value {
                 Json::String(text) if crate::expr::Template::is_one(text) => Some(self.tree(value, path)),

@@ -15,6 +15,7 @@ pub mod inputs;
 mod layout;
 mod parts;
 mod reach;
+mod recipients;
 mod references;
 mod render;
 mod with;

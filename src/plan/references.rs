@@ -3,6 +3,7 @@
 use super::analyse::{Part, Problems};
 use super::graph::Graph;
 use super::layout::Layout;
+use crate::base::phone::Region;
 use crate::expr::{FUNCTIONS, Reference};
 use crate::lang::Workflow;
 use crate::lang::diagnostic::suggestion;
@@ -49,6 +50,8 @@ pub(super) struct Names<'a> {
     pub workflow: &'a Workflow,
     pub layout: &'a Layout<'a>,
     pub graph: &'a Graph,
+    /// Where phone numbers without a country code are meant.
+    pub region: Option<Region>,
 }
 
 const RUN: &[&str] = &["id", "workflow", "started_at", "attempt"];

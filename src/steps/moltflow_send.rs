@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::{field, text};
+use crate::base::phone::Region;
 use crate::base::{Effect, limits};
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::StepSpec;
@@ -28,7 +29,11 @@ impl MoltflowSend {
     async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
         let permanent = |message: String| StepError::Permanent(Failure::new("moltflow.invalid", message));
         let session = text(&call.input, "session").unwrap_or_default();
-        let to = chat_id::parse(&text(&call.input, "to").unwrap_or_default())
+        let region = match text(&call.input, "region") {
+            Some(name) => Some(Region::parse(&name).map_err(|error| permanent(format!("with.region: {error}")))?),
+            None => self.moltflow.region(),
+        };
+        let to = chat_id::parse_in(&text(&call.input, "to").unwrap_or_default(), region)
             .map_err(|error| permanent(format!("with.to: {error}")))?;
         let text = text(&call.input, "text").unwrap_or_default();
         if session.trim().is_empty() {
@@ -67,7 +72,13 @@ pub fn spec() -> StepSpec {
     let text = |name, summary| field(name, FieldKind::Text, true, summary);
     let fields = vec![
         text("session", "The session that sends"),
-        text("to", "A chat id (15551234567@c.us, 120363012345678901@g.us) or a phone number with +"),
+        field(
+            "to",
+            FieldKind::Recipient,
+            true,
+            "A chat id (15551234567@c.us, 120363012345678901@g.us) or a phone number",
+        ),
+        field("region", FieldKind::Region, false, "The country of a number without its code, such as US"),
         text("text", "The message"),
     ];
     super::spec("moltflow.send", "Sends a WhatsApp text message", Effect::AtMostOnce, fields)

@@ -17,6 +17,7 @@ pub(crate) fn call(input: Json) -> StepCall {
         items: Vec::new(),
         attempt: 1,
         now: 0,
+        began: 0,
         timeout_ms: 10_000,
         input,
         heard: Vec::new(),

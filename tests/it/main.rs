@@ -11,6 +11,7 @@ mod examples;
 mod far_side;
 mod kill;
 mod kill_at_random;
+mod moltflow_steps;
 mod outcomes;
 mod parked;
 mod pipes;

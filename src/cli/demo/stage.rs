@@ -134,6 +134,7 @@ fn config(
             base_url: sandbox.moltflow_url.clone(),
             credentials: Credentials::ApiKey(options.api_key.clone()),
         }),
+        region: None,
         webhook_secret: Some(webhook_secret),
         ai: AiProviders {
             default: "sandbox".to_string(),

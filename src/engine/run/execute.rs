@@ -146,6 +146,8 @@ fn call(
             items: place.items.clone(),
             attempt,
             now: started_at,
+            // An older snapshot does not say.
+            began: state.attempt(plan, place).map(|slot| slot.began).filter(|at| *at > 0).unwrap_or(started_at),
             timeout_ms: planned.timeout_ms,
             input,
             heard: heard(plan, state, place),

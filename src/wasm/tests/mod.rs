@@ -64,6 +64,7 @@ fn call(input: Json) -> StepCall {
         ),
         attempt: 1,
         now: 1_700_000_000_000,
+        began: 1_700_000_000_000,
         timeout_ms: 60_000,
         input,
         heard: Vec::new(),

@@ -192,6 +192,13 @@ impl GuideServer {
         self.far.send_requests.load(Ordering::SeqCst)
     }
 
+    /// What becomes of a session, such as when somebody scans its code.
+    pub fn session_is(&self, name: &str, status: &str) {
+        let mut sessions = self.far.sessions.lock().unwrap();
+        let session = sessions.iter_mut().find(|session| session["name"] == name).unwrap();
+        session["status"] = json!(status);
+    }
+
     /// Logins and refreshes so far.
     pub fn authentications(&self) -> (usize, usize) {
         (self.far.logins.load(Ordering::SeqCst), self.far.refreshes.load(Ordering::SeqCst))

@@ -1,4 +1,12 @@
-//! The client against scripted answers; the calls themselves are tested against the sandbox.
+//! The client against scripted answers, and against another MoltFlow (`far`) that is written from the guide alone.
+
+mod answers;
+mod expiry;
+mod far;
+mod guide;
+mod limits;
+mod round_trip;
+mod stream;
 
 use std::sync::Arc;
 

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `15551234567@c.us` | a contact, by its digits with country code |
 //! | `120363012345678901@g.us`, `15551234567-1612345678@g.us` | a group |
-//! | `+1 (555) 123-4567` | an international phone number in any punctuation: the contact of its digits |
+//! | `+1 (555) 123-4567`, `0049 30 1234567` | an international phone number in any spelling ([`super::phone`]) |
+//! | `(650) 555-1234` | a phone number of a region, where one is given |
 //!
 //! Everything else is refused: guessing a country code would write to a stranger.
 
 use std::fmt;
+
+use super::phone::{self, Region};
 
 /// A chat id in the API's form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,12 +22,17 @@ pub struct ChatId(String);
 #[error("`{text}` {problem}; write 15551234567@c.us, 120363012345678901@g.us, or +1 555 123 4567")]
 pub struct BadChatId {
     text: String,
-    problem: &'static str,
+    problem: String,
 }
 
 impl ChatId {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The phone number of a contact, in the form of E.164; None for a group.
+    pub fn phone(&self) -> Option<String> {
+        self.0.strip_suffix("@c.us").map(|digits| format!("+{digits}"))
     }
 
     pub fn is_group(&self) -> bool {
@@ -40,8 +48,16 @@ impl fmt::Display for ChatId {
 
 /// Reads a chat id or an international phone number.
 pub fn parse(text: &str) -> Result<ChatId, BadChatId> {
+    parse_in(text, None)
+}
+
+/// Reads a chat id or a phone number; one without country code is meant in `region`.
+pub fn parse_in(text: &str, region: Option<Region>) -> Result<ChatId, BadChatId> {
     let text = text.trim();
-    let bad = |problem| BadChatId { text: text.chars().take(60).collect(), problem };
+    let bad = |problem: &str| BadChatId { text: text.chars().take(60).collect(), problem: problem.to_string() };
+    if text.len() > 200 {
+        return Err(bad("is longer than any chat id or phone number"));
+    }
     if let Some((user, domain)) = text.split_once('@') {
         return match domain {
             "c.us" if is_digits(user, 5..=15) => Ok(ChatId(text.to_string())),
@@ -51,25 +67,14 @@ pub fn parse(text: &str) -> Result<ChatId, BadChatId> {
             _ => Err(bad("is neither a contact (@c.us) nor a group (@g.us)")),
         };
     }
-    let Some(number) = text.strip_prefix('+') else {
-        let phone = text.chars().any(|c| c.is_ascii_digit()) && !text.chars().any(char::is_alphabetic);
-        return Err(bad(if phone { "is a number without its country code (no +)" } else { "is no chat" }));
-    };
-    if number.chars().any(|c| (c.is_alphanumeric() && !c.is_ascii_digit()) || c.is_control() || c == '+') {
-        return Err(bad("holds more than a phone number"));
+    let begins_as_number = text.starts_with(['+', '(', '[']) || text.starts_with(|c: char| c.is_ascii_digit());
+    if !begins_as_number && !text.to_ascii_lowercase().starts_with("tel:") && text.chars().all(|c| !c.is_ascii_digit()) {
+        return Err(bad("is no chat"));
     }
-    if number.split(|c: char| c.is_ascii_digit()).any(|gap| gap.trim() == "(") && number.contains("(0)") {
-        return Err(bad("holds a (0), which is not dialled from abroad: leave it out"));
+    match phone::parse(text, region) {
+        Ok(phone) => Ok(ChatId(format!("{}@c.us", phone.digits()))),
+        Err(problem) => Err(bad(&problem)),
     }
-    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    if digits.starts_with('0') {
-        return Err(bad("begins with 0, which no country code does"));
-    }
-    // E.164 allows 15 digits; fewer than 8 with country code is a number that was cut.
-    if !is_digits(&digits, 8..=15) {
-        return Err(bad("has not the 8 to 15 digits of an international phone number"));
-    }
-    Ok(ChatId(format!("{digits}@c.us")))
 }
 
 fn is_digits(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
