@@ -239,7 +239,7 @@ pub const SANDBOX_LEDGER: usize = 100_000;
 /// Text of the sent messages the sandbox remembers, and of the webhook deliveries it has waiting, each.
 pub const SANDBOX_TEXT: usize = 64 * 1024 * 1024;
 
-/// Sessions, webhooks and monitored groups the sandbox holds, of each kind. Creating more is `PLAN_LIMIT_REACHED`.
+/// Sessions, webhooks, monitored groups, faults and scripted answers the sandbox holds, of each kind. Creating more is `PLAN_LIMIT_REACHED`.
 pub const SANDBOX_OBJECTS: usize = 100;
 
 /// Tokens the sandbox remembers, newest kept.
@@ -247,6 +247,13 @@ pub const SANDBOX_TOKENS: usize = 1_000;
 
 /// Webhook deliveries waiting in one lane of the sandbox; beyond it, simulated messages are answered 503.
 pub const SANDBOX_LANE: usize = 4_096;
+
+/// Connections to the sandbox at once; others wait to be accepted. A little below the 1,024 files that a process may
+/// usually have open.
+pub const SANDBOX_CONNECTIONS: usize = 900;
+
+/// Streams of session events at the sandbox at once, each of them a connection that is kept.
+pub const SANDBOX_STREAMS: usize = 64;
 
 /// Workflow files of one folder. Arbitrary, far above what people keep in one place.
 pub const WORKFLOW_FILES: usize = 10_000;

@@ -13,7 +13,8 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
-use crate::base::{Json, Millis, Secret, limits};
+use super::faults::Delivered;
+use crate::base::{Json, Secret, limits};
 use crate::engine::ports::Clock;
 use crate::moltflow::signature;
 use crate::net::{Method, Net, Redirects, Request};
@@ -25,7 +26,7 @@ const LANES: usize = 16;
 const ATTEMPTS: u32 = 6;
 
 /// The pause before the second attempt, in milliseconds; doubled before each further one.
-const FIRST_PAUSE_MS: Millis = 1_000;
+const FIRST_PAUSE_MS: u64 = 1_000;
 
 /// Time for one attempt, in milliseconds.
 const TIMEOUT_MS: u64 = 10_000;
@@ -51,6 +52,8 @@ struct Delivery {
     body: Body,
     /// From 1.
     attempt: u32,
+    /// What it waits before its first attempt.
+    delay_ms: u64,
 }
 
 /// The text of a delivery, counted as long as it waits.
@@ -94,8 +97,9 @@ impl Deliveries {
         Self { lanes: lanes.collect(), waiting: Arc::default() }
     }
 
-    /// Hands `event` to every target, or to none if too much is waiting. `chat` keeps its events in order.
-    pub fn send(&self, event: &Json, targets: Vec<Target>, chat: &str) -> Result<usize, Busy> {
+    /// Hands `event` to every target, or to none if too much is waiting. `chat` keeps its events in order. What is delivered
+    /// more than once goes through several lanes, so that it comes at once; the result counts webhooks, not deliveries.
+    pub fn send(&self, event: &Json, targets: Vec<Target>, chat: &str, how: Delivered) -> Result<usize, Busy> {
         let body = Bytes::from(event.to_string());
         let count = targets.len();
         if self.waiting.load(Ordering::Relaxed) > limits::SANDBOX_TEXT {
@@ -105,11 +109,15 @@ impl Deliveries {
         for target in targets {
             let mut hasher = DefaultHasher::new();
             (&target.url, chat).hash(&mut hasher);
-            let lane = &self.lanes[hasher.finish() as usize % LANES];
-            permits.push((lane.try_reserve().map_err(|_| Busy)?, target));
+            let first = hasher.finish() as usize % LANES;
+            for copy in 0..how.times as usize {
+                let lane = &self.lanes[(first + copy) % LANES];
+                permits.push((lane.try_reserve().map_err(|_| Busy)?, target.clone()));
+            }
         }
         for (permit, target) in permits {
-            permit.send(Delivery { target, body: Body::new(body.clone(), &self.waiting), attempt: 1 });
+            let body = Body::new(body.clone(), &self.waiting);
+            permit.send(Delivery { target, body, attempt: 1, delay_ms: how.delay_ms });
         }
         Ok(count)
     }
@@ -135,6 +143,10 @@ impl Lane {
                     None => return,
                 },
             };
+            if delivery.delay_ms > 0 {
+                repeats.push(self.later(Delivery { delay_ms: 0, ..delivery }, delivery.delay_ms));
+                continue;
+            }
             let delivered = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stop| *stop) => return,
@@ -149,14 +161,17 @@ impl Lane {
             stats.failed.fetch_add(1, Ordering::Relaxed);
             if delivery.attempt < ATTEMPTS {
                 let pause = FIRST_PAUSE_MS << (delivery.attempt - 1);
-                let due = self.clock.sleep_until(self.clock.now() + pause);
-                let again = Delivery { attempt: delivery.attempt + 1, ..delivery };
-                repeats.push(Box::pin(async move {
-                    due.await;
-                    again
-                }));
+                repeats.push(self.later(Delivery { attempt: delivery.attempt + 1, ..delivery }, pause));
             }
         }
+    }
+
+    fn later(&self, delivery: Delivery, pause_ms: u64) -> BoxFuture<'static, Delivery> {
+        let due = self.clock.sleep_until(self.clock.now().saturating_add_unsigned(pause_ms));
+        Box::pin(async move {
+            due.await;
+            delivery
+        })
     }
 
     /// Whether the receiver answered 200, which is what the guide asks of it.

@@ -3,43 +3,57 @@
 //!
 //! | address | what |
 //! |---|---|
-//! | `{origin}/api/v2/…` | the MoltFlow API, as its guide describes it: login, refresh, API key; sessions; messages; groups and monitored groups; webhooks with deliveries |
-//! | `{origin}/v1/chat/completions`, `/v1/models` | an OpenAI-compatible model with canned answers (`model`) |
-//! | `POST {origin}/sandbox/messages` | somebody writes to a session: `{"session": "support-team", "from": "15551234567@c.us", "body": "Hi"}`; delivered to the webhooks; answers `{"id", "deliveries"}` |
-//! | `GET {origin}/sandbox/ledger?after=N&limit=M` | what was really sent: `{"total": n, "messages": [{"id", "session", "chat_id", "text", "at"}]}`, oldest first, `after` the first N ever sent |
+//! | `{origin}/api/v2/…` | the MoltFlow API, every endpoint of its guide (`moltflow`) |
+//! | `{origin}/v1/chat/completions`, `/v1/messages`, `/v1/models` | a model with canned answers, OpenAI-compatible and Anthropic-style (`model`) |
+//! | `{origin}/sandbox/…` | the sandbox's own: somebody writes or joins, faults, rate limit, a session's status, the ledger (`control`) |
 //!
-//! The `/sandbox` routes are the sandbox's own and need no credentials. Everything listens on loopback only.
+//! `docs/sandbox.md` describes all of them. The `/sandbox` routes need no credentials. Everything listens on loopback only.
 //!
-//! Not here yet: server-sent events, AI settings and learn mode, faults on demand.
+//! | file | holds |
+//! |---|---|
+//! | `serve` | connections, and how one is cut |
+//! | `faults` | what goes wrong on cue |
+//! | `routes`, `counts` | what there is to ask for, and how that ended |
+//! | `deliveries` | webhooks on their way |
+//! | `ledger` | what was really sent |
+//! | `auth` | tokens |
 //!
 //! Everything is bounded (see `limits`), nothing is kept on disk, and time comes from the clock that is handed in.
 
 mod auth;
 mod control;
+mod counts;
 mod deliveries;
+mod faults;
 mod ledger;
 mod model;
 mod moltflow;
+mod routes;
+mod serve;
 #[cfg(test)]
 mod tests;
 
-use std::future::IntoFuture;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::serve::ListenerExt;
+use axum::middleware::from_fn_with_state;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::base::{Millis, Secret};
+use crate::base::{Json, Millis, Secret};
 use crate::engine::ports::Clock;
 use crate::net::{Net, Policy};
 use auth::Tokens;
-use deliveries::Deliveries;
+use counts::Counts;
+use deliveries::{Busy, Deliveries};
+use faults::Faults;
+pub use faults::{BadFault, Fault};
 pub use ledger::Entry;
-use ledger::Ledger;
+use ledger::{Filter, Ledger};
+use model::Script;
+pub use moltflow::rate::{BadRateLimit, RateLimit};
 
 /// How the sandbox is set up. The credentials guard nothing; they are there so that clients can be tried with and without.
 #[derive(Clone, Debug)]
@@ -56,13 +70,8 @@ pub struct Options {
     pub token_life_s: u64,
     /// Requests a credential may make; None: any number, and no rate limit headers.
     pub rate_limit: Option<RateLimit>,
-}
-
-/// A fixed window of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    pub requests: u32,
-    pub window_ms: u64,
+    /// What goes wrong from the start; up to [`limits::SANDBOX_OBJECTS`](crate::base::limits::SANDBOX_OBJECTS) of them.
+    pub faults: Vec<Fault>,
 }
 
 impl Default for Options {
@@ -77,6 +86,7 @@ impl Default for Options {
             // The guide's one hour.
             token_life_s: 3_600,
             rate_limit: None,
+            faults: Vec::new(),
         }
     }
 }
@@ -91,7 +101,7 @@ pub struct Sandbox {
     pub origin: String,
     world: Arc<World>,
     stop: watch::Sender<bool>,
-    server: Option<JoinHandle<io::Result<()>>>,
+    server: Option<JoinHandle<()>>,
 }
 
 /// How long [`Sandbox::stop`] waits for requests in flight, in milliseconds: a client that sends half a request must not
@@ -105,7 +115,10 @@ struct World {
     tokens: Tokens,
     api: moltflow::Api,
     ledger: Ledger,
+    counts: Counts,
     deliveries: Deliveries,
+    faults: Faults,
+    script: Script,
     stopped: watch::Receiver<bool>,
 }
 
@@ -113,6 +126,21 @@ impl World {
     fn now(&self) -> Millis {
         self.clock.now()
     }
+
+    /// Hands an event to the webhooks that want it; the result is how many. `chat` keeps its events in order.
+    fn deliver(&self, event: &Json, chat: &str) -> Result<usize, Busy> {
+        let kind = event.get("event").and_then(Json::as_str).unwrap_or_default();
+        let targets = self.api.webhooks.targets(kind);
+        if targets.is_empty() {
+            return Ok(0);
+        }
+        self.deliveries.send(event, targets, chat, self.faults.of_delivery(kind))
+    }
+}
+
+/// Ends when the sandbox stops; dropping it is a stop, too.
+async fn stop(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Why a simulated message was not taken.
@@ -142,7 +170,10 @@ impl Sandbox {
             api: moltflow::Api::new(clock.now(), options.rate_limit),
             tokens: Tokens::default(),
             ledger: Ledger::default(),
+            counts: Counts::default(),
             deliveries,
+            faults: Faults::new(options.faults.clone()),
+            script: Script::default(),
             stopped: stopped.clone(),
             clock,
             options,
@@ -150,19 +181,9 @@ impl Sandbox {
         let app = Router::new()
             .nest("/api/v2", moltflow::router(world.clone()))
             .nest("/v1", model::router(world.clone()))
-            .nest("/sandbox", control::router(world.clone()));
-        let mut until = stopped;
-        let server = axum::serve(
-            listener.tap_io(|stream| {
-                // Small answers must not wait for the client's next packet. A failure costs speed only.
-                let _ = stream.set_nodelay(true);
-            }),
-            app,
-        )
-        .with_graceful_shutdown(async move {
-            // An error means that the sandbox was dropped, which is a stop too.
-            let _ = until.wait_for(|stop| *stop).await;
-        });
+            .nest("/sandbox", control::router(world.clone()))
+            .layer(from_fn_with_state(world.clone(), faults::happen));
+        let server = serve::serve(listener, app, world.clock.clone(), stopped);
         let origin = format!("http://{address}");
         Ok(Self {
             moltflow_url: format!("{origin}/api/v2"),
@@ -170,7 +191,7 @@ impl Sandbox {
             origin,
             world,
             stop,
-            server: Some(tokio::spawn(server.into_future())),
+            server: Some(tokio::spawn(server)),
         })
     }
 
@@ -189,12 +210,34 @@ impl Sandbox {
 
     /// Somebody writes to `session`; the result is the message's id. Delivered to the webhooks for `message`.
     pub fn inbound(&self, session: &str, from: &str, body: &str) -> Result<String, InboundError> {
-        control::inbound(&self.world, session, from, body).map(|(id, _)| id)
+        let (session, from, body) = (session.to_string(), from.to_string(), body.to_string());
+        let message = control::inbound::Message { session, from, participant: None, body };
+        control::inbound::message_came(&self.world, &message).map(|(id, _)| id)
+    }
+
+    /// Adds a fault; false: there are too many already.
+    pub fn add_fault(&self, fault: Fault) -> bool {
+        self.world.faults.add(vec![fault]).is_ok()
+    }
+
+    /// Ends all faults.
+    pub fn clear_faults(&self) {
+        self.world.faults.remove(None);
+    }
+
+    /// Sets a session's status and announces it; false: there is no such session, or no such status.
+    pub fn set_status(&self, session: &str, status: &str) -> bool {
+        moltflow::sessions::set(&self.world, session, status).is_ok()
+    }
+
+    /// How requests ended, by route: `{"POST /sessions/*/messages": {"200": 3, "cut after": 1}}`.
+    pub fn requests(&self) -> Json {
+        self.world.counts.shown()
     }
 
     /// What was sent, oldest first; the newest [`limits::SANDBOX_LEDGER`](crate::base::limits::SANDBOX_LEDGER).
     pub fn ledger(&self) -> Vec<Entry> {
-        self.world.ledger.page(0, usize::MAX).1
+        self.world.ledger.find(0, usize::MAX, &Filter::default()).entries
     }
 
     /// Counts all messages ever sent; changes with each. For waiting without polling.

@@ -1,5 +1,7 @@
 //! Refusals in the documented form: `{"detail", "error_code", "status"}`.
 
+use std::borrow::Cow;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
@@ -11,13 +13,29 @@ use serde_json::json;
 #[derive(Debug)]
 pub struct ApiFailure {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
 }
 
 impl ApiFailure {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code: code.into(), detail: detail.into() }
+    }
+
+    /// With the usual words of `status`, unless it is to carry a code of its own.
+    pub fn of_status(status: StatusCode, code: Option<String>) -> Self {
+        let usual = match status.as_u16() {
+            400 => "VALIDATION_ERROR",
+            401 => "UNAUTHORIZED",
+            403 => "PLAN_LIMIT_REACHED",
+            404 => "NOT_FOUND",
+            429 => "RATE_LIMIT_EXCEEDED",
+            500 => "INTERNAL_ERROR",
+            503 => "SERVICE_UNAVAILABLE",
+            _ => "ERROR",
+        };
+        let detail = status.canonical_reason().unwrap_or("Error").to_string();
+        Self { status, code: code.map_or(Cow::Borrowed(usual), Cow::Owned), detail }
     }
 
     pub fn invalid(detail: impl Into<String>) -> Self {
@@ -33,7 +51,12 @@ impl ApiFailure {
     }
 
     pub fn no_session(name: &str) -> Self {
+        let name: String = name.chars().take(100).collect();
         Self::new(StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", format!("Session '{name}' not found"))
+    }
+
+    pub fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail)
     }
 
     pub fn rate_limited() -> Self {
@@ -41,7 +64,7 @@ impl ApiFailure {
     }
 
     pub fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such route; the sandbox has those of the guide")
+        Self::not_found("there is no such route; the sandbox has those of the guide")
     }
 
     pub fn no_method() -> Self {

@@ -49,6 +49,6 @@ pub async fn send(
     }
     let id = world.api.message_id(world.clock.random());
     let Send { chat_id, text } = send;
-    world.ledger.add(Entry { id: id.clone(), session, chat_id, text, at: now });
+    world.ledger.add(Entry { id: id.clone(), session, chat_id, text, at: now, auto_reply: false });
     Ok(Answer(json!({ "success": true, "result": { "key": { "id": id }, "timestamp": now.div_euclid(1_000) } })))
 }

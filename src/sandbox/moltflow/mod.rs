@@ -1,10 +1,13 @@
 //! The MoltFlow API under `/api/v2`, by its guide: bodies, statuses, error format, rate limit headers.
 
+pub mod ai;
 pub mod error;
+mod events;
 mod groups;
 mod login;
 mod messages;
-mod rate;
+mod qr;
+pub mod rate;
 pub mod sessions;
 pub mod webhooks;
 
@@ -26,8 +29,9 @@ use crate::base::{Millis, limits};
 pub struct Api {
     pub sessions: sessions::Sessions,
     pub webhooks: webhooks::Webhooks,
-    groups: groups::Groups,
-    rate: Option<rate::Windows>,
+    pub groups: groups::Groups,
+    pub ai: ai::Ai,
+    pub rate: rate::Windows,
     messages: AtomicU32,
 }
 
@@ -37,7 +41,8 @@ impl Api {
             sessions: sessions::Sessions::new(now),
             webhooks: webhooks::Webhooks::default(),
             groups: groups::Groups::default(),
-            rate: rate.map(rate::Windows::new),
+            ai: ai::Ai::default(),
+            rate: rate::Windows::new(rate),
             messages: AtomicU32::new(0),
         }
     }
@@ -58,11 +63,17 @@ pub fn router(world: Arc<World>) -> Router {
         .route("/sessions/{name}/groups", get(groups::of_session))
         .route("/groups", get(groups::list).post(groups::monitor))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/ai/auto-reply/settings", post(ai::configure))
+        .route("/ai/learn-mode/train", post(ai::train))
         .layer(from_fn_with_state(world.clone(), guard));
+    let streamed = Router::new()
+        .route("/sessions/{name}/events", get(events::stream))
+        .layer(from_fn_with_state(world.clone(), guard_stream));
     Router::new()
         .route("/auth/login", post(login::login))
         .route("/auth/refresh", post(login::refresh))
         .merge(guarded)
+        .merge(streamed)
         .fallback(async || ApiFailure::no_route())
         .method_not_allowed_fallback(async || ApiFailure::no_method())
         .layer(DefaultBodyLimit::max(limits::SANDBOX_BODY))
@@ -71,15 +82,30 @@ pub fn router(world: Arc<World>) -> Router {
 
 /// Credentials and rate limit, before every call but those of `/auth`.
 async fn guard(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
-    let now = world.now();
-    let credential = match credential(&world, request.headers(), now) {
-        Ok(credential) => credential,
-        Err(refusal) => return refusal.into_response(),
+    match credential(&world, request.headers(), world.now()) {
+        Ok(credential) => limited(&world, credential, request, next).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The same for streams of events: browsers can give them no headers, so the credential is in the query.
+async fn guard_stream(State(world): State<Arc<World>>, asked: events::Asked, request: Request, next: Next) -> Response {
+    let token = asked.map(|asked| asked.0.token).unwrap_or_default();
+    let credential = if token == world.options.api_key.expose() {
+        "key"
+    } else if world.tokens.is_access(&token, world.now()) {
+        "login"
+    } else {
+        return ApiFailure::unauthorized("send a valid API key or token as ?token=").into_response();
     };
-    let Some(rate) = &world.api.rate else { return next.run(request).await };
-    match rate.take(credential, now) {
-        Ok(headers) => (headers.list(), next.run(request).await).into_response(),
-        Err(headers) => {
+    limited(&world, credential, request, next).await
+}
+
+async fn limited(world: &World, credential: &'static str, request: Request, next: Next) -> Response {
+    match world.api.rate.take(credential, world.now()) {
+        None => next.run(request).await,
+        Some(Ok(headers)) => (headers.list(), next.run(request).await).into_response(),
+        Some(Err(headers)) => {
             let retry_after = [("retry-after", headers.seconds_left.to_string())];
             (headers.list(), retry_after, ApiFailure::rate_limited()).into_response()
         }
