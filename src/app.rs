@@ -95,7 +95,7 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         Some(moltflow) => {
             let senders = Arc::new(Senders::new(config.senders.clone(), clock.clone()));
             registry.add(Arc::new(MoltflowSend::new(moltflow.clone(), senders)));
-            moltflow_steps::all(moltflow).into_iter().for_each(|step| registry.add(step));
+            moltflow_steps::all(moltflow, clock).into_iter().for_each(|step| registry.add(step));
         }
         None => {
             let specs = moltflow_steps::specs().into_iter().chain([moltflow_send::spec()]);

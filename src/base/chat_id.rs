@@ -68,7 +68,8 @@ pub fn parse_in(text: &str, region: Option<Region>) -> Result<ChatId, BadChatId>
         };
     }
     let begins_as_number = text.starts_with(['+', '(', '[']) || text.starts_with(|c: char| c.is_ascii_digit());
-    if !begins_as_number && !text.to_ascii_lowercase().starts_with("tel:") && text.chars().all(|c| !c.is_ascii_digit()) {
+    if !begins_as_number && !text.to_ascii_lowercase().starts_with("tel:") && text.chars().all(|c| !c.is_ascii_digit())
+    {
         return Err(bad("is no chat"));
     }
     match phone::parse(text, region) {

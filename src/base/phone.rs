@@ -163,8 +163,7 @@ fn at_home(digits: &str, region: Region) -> Result<Phone, String> {
     let dialled = without_trunk(digits, plan);
     let trunk = plan.national_prefix().and_then(|trunk| digits.strip_prefix(trunk));
     let with_code = digits.strip_prefix(&code.to_string());
-    let candidates: Vec<&str> =
-        dialled.as_deref().into_iter().chain([digits]).chain(trunk).chain(with_code).collect();
+    let candidates: Vec<&str> = dialled.as_deref().into_iter().chain([digits]).chain(trunk).chain(with_code).collect();
     choose(code, &candidates, &[plan])
 }
 
@@ -304,7 +303,8 @@ mod tests {
     fn regions_are_two_letters_of_countries() {
         assert_eq!(Region::parse(" us ").unwrap().as_str(), "US");
         assert!(Region::known().len() > 200 && Region::known().is_sorted());
-        for (text, hint) in [("UK", "(did you mean GB?)"), ("USA", "(did you mean US?)"), ("", "US or DE"), ("001", "")] {
+        for (text, hint) in [("UK", "(did you mean GB?)"), ("USA", "(did you mean US?)"), ("", "US or DE"), ("001", "")]
+        {
             let error = Region::parse(text).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 pub use self::environment::Environment;
 
-use crate::base::phone::Region;
 use crate::base::json::JsonMap;
+use crate::base::phone::Region;
 use crate::base::{Secret, limits};
 use crate::lang::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::lang::yaml;

@@ -38,7 +38,11 @@ fn mistakes_say_where_even_in_the_environment() {
         ("\nserver: { listen: '0.0.0.0:80' }\n", &[], "2: 0.0.0.0:80 is open to others and no token is set"),
         ("moltflow: { api_key: '${NOPE}' }\n", &[], "1: the environment variable NOPE is not set"),
         ("moltflow: {}\n", &[], "1: `moltflow` needs one way to authenticate"),
-        ("moltflow: { api_key: k, region: UK }\n", &[], "1: `UK` is no region; write the two letters of its country, such as US or DE (did you mean GB?)"),
+        (
+            "moltflow: { api_key: k, region: UK }\n",
+            &[],
+            "1: `UK` is no region; write the two letters of its country, such as US or DE (did you mean GB?)",
+        ),
         ("vars: { a: '${file:/no/such/file}' }\n", &[], "1: the file /no/such/file cannot be read"),
         ("ai: { providers: { a: { base_url: 'ftp://x', model: m } } }\n", &[], "1: `ftp://x/` is no base URL"),
         ("senders: { s: { pace: { rate: 20/week } } }\n", &[], "1: sender `s`: `20/week` is no rate"),

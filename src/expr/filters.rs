@@ -16,8 +16,18 @@ use crate::base::hex::hex;
 use crate::base::phone::Region;
 
 /// The filters of this file.
-pub(super) const NAMES: &[&str] =
-    &["chat_id", "phone", "date", "relative_day", "tojson", "fromjson", "regex_match", "regex_find", "regex_replace", "hash"];
+pub(super) const NAMES: &[&str] = &[
+    "chat_id",
+    "phone",
+    "date",
+    "relative_day",
+    "tojson",
+    "fromjson",
+    "regex_match",
+    "regex_find",
+    "regex_replace",
+    "hash",
+];
 
 pub(super) fn install(env: &mut Environment<'static>) {
     env.add_filter("chat_id", to_chat_id);

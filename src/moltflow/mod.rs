@@ -34,8 +34,8 @@ pub mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use auth::Credentials;
 pub use crate::base::chat_id::{self, ChatId};
+pub use auth::Credentials;
 pub use client::{Config, MoltFlow};
 pub use error::{ApiError, Refusal};
 pub use event::{Event, dedupe_key};

@@ -253,7 +253,8 @@ mod tests {
             let admitted = rate.lock().admit(now);
             admitted.map(|admitted| admitted.then(|| Permit { rate: &rate, answered: false }))
         };
-        let headers = |left, reset| [("x-ratelimit-limit", "4"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
+        let headers =
+            |left, reset| [("x-ratelimit-limit", "4"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
         let first = admit(NOW).unwrap().unwrap();
         assert_eq!(first.answered(&answer(200, &headers("3", "1706195410")), NOW), None);
         let mut permits: Vec<_> = (0..3).map(|_| admit(NOW).unwrap().unwrap()).collect();

@@ -126,9 +126,31 @@ mod tests {
             assert_eq!(below(&base(), path).unwrap().path(), expected, "{path}");
         }
         for path in [
-            "", "/", "//evil.example", "///x", "https://evil.example/x", "HTTPS:evil", "/..", "/../admin", "/a/../../b",
-            "/./a", "/%2e%2e/admin", "/%2E./admin", "/.%2e", "/a//b", "/a%2f..%2fb", "/a\\..\\b", "/%5c..", "/a?b=c",
-            "/a#b", "/a%", "/a%zz", "/a%ff", "/a\nb", "/a%0ab", "\\\\evil.example",
+            "",
+            "/",
+            "//evil.example",
+            "///x",
+            "https://evil.example/x",
+            "HTTPS:evil",
+            "/..",
+            "/../admin",
+            "/a/../../b",
+            "/./a",
+            "/%2e%2e/admin",
+            "/%2E./admin",
+            "/.%2e",
+            "/a//b",
+            "/a%2f..%2fb",
+            "/a\\..\\b",
+            "/%5c..",
+            "/a?b=c",
+            "/a#b",
+            "/a%",
+            "/a%zz",
+            "/a%ff",
+            "/a\nb",
+            "/a%0ab",
+            "\\\\evil.example",
         ] {
             assert!(matches!(below(&base(), path), Err(ApiError::Invalid(_))), "{path}");
         }

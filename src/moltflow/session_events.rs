@@ -74,7 +74,8 @@ impl MoltFlow {
         let mut url = self.url(&["sessions", name, "events"])?;
         url.query_pairs_mut().append_pair("token", signer.pass.secret().expose());
         let request = Request::new(Method::GET, url).timeout_ms(SILENCE_MS).redirects(Redirects::HandBack);
-        let request = request.header("accept", "text/event-stream").map_err(|error| ApiError::of_net(error, Kind::Read))?;
+        let request =
+            request.header("accept", "text/event-stream").map_err(|error| ApiError::of_net(error, Kind::Read))?;
         signer.pass.sign(request)
     }
 }

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn blocks_are_looked_into() {
-        let one = "  - { id: b, uses: moltflow.send, for_each: { in: '[1]' }, with: { session: s, text: x, to: bob } }\n";
+        let one =
+            "  - { id: b, uses: moltflow.send, for_each: { in: '[1]' }, with: { session: s, text: x, to: bob } }\n";
         let inner = send("to: bob").replace("  - ", "      - ");
         let block = format!("  - id: c\n    for_each: {{ in: '[1]' }}\n    steps:\n{inner}");
         let found = mistakes(&format!("{one}{block}"), None);

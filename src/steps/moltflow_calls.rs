@@ -12,7 +12,7 @@ use super::moltflow_wait_session::{self, MoltflowWaitSession};
 use super::{field, permanent, text};
 use crate::base::json::kind;
 use crate::base::{Effect, Json};
-use crate::engine::ports::{Outcome, Step, StepCall, StepError};
+use crate::engine::ports::{Clock, Outcome, Step, StepCall, StepError};
 use crate::lang::StepSpec;
 use crate::lang::catalog::{Field, FieldKind};
 use crate::moltflow::{ApiError, AutoReply, MoltFlow, Refusal, chat_id};
@@ -43,12 +43,12 @@ enum Verb {
 const INVALID: &str = "moltflow.invalid";
 
 /// Every step of the API but `moltflow.send`.
-pub fn all(moltflow: &Arc<MoltFlow>) -> Vec<Arc<dyn Step>> {
+pub fn all(moltflow: &Arc<MoltFlow>, clock: &Arc<dyn Clock>) -> Vec<Arc<dyn Step>> {
     let one = |verb: Verb| -> Arc<dyn Step> {
         Arc::new(MoltflowCall { spec: verb.spec(), verb, moltflow: moltflow.clone() })
     };
     let mut steps: Vec<_> = Verb::ALL.into_iter().map(one).collect();
-    steps.push(Arc::new(MoltflowWaitSession::new(moltflow.clone())));
+    steps.push(Arc::new(MoltflowWaitSession::new(moltflow.clone(), clock.clone())));
     steps.push(Arc::new(MoltflowRequest::new(moltflow.clone())));
     steps
 }
@@ -181,7 +181,8 @@ impl Verb {
             }
             Self::TrainLearnMode => {
                 let count = input.get("message_count").and_then(Json::as_u64).filter(|count| *count > 0);
-                let count = count.ok_or_else(|| permanent(INVALID, "with.message_count must be a whole number from 1"))?;
+                let count =
+                    count.ok_or_else(|| permanent(INVALID, "with.message_count must be a whole number from 1"))?;
                 Ok(moltflow.train_learn_mode(&word(input, "session_name")?, count).await?)
             }
         }

@@ -1,22 +1,25 @@
 //! `moltflow.wait_session`: until a session has a status. It asks, and parks the run until it asks again: a run that waits
 //! for somebody to scan a code takes neither a worker nor a connection meanwhile, and goes on waiting after a restart.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::StreamExt;
+use futures::future::{BoxFuture, Either, select};
 use serde_json::json;
 
 use super::moltflow_calls::word;
 use super::{field, pause_ms, permanent, text};
 use crate::base::{Effect, duration, limits};
-use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
+use crate::engine::ports::{Clock, Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
-use crate::moltflow::{ApiError, MoltFlow};
+use crate::moltflow::{ApiError, MoltFlow, SessionEvent};
 
 pub struct MoltflowWaitSession {
     spec: StepSpec,
     moltflow: Arc<MoltFlow>,
+    clock: Arc<dyn Clock>,
 }
 
 /// What a session can be waited for to be.
@@ -30,9 +33,14 @@ const TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LAST_PAUSE_MS: u64 = 30_000;
 
+const QR_CODE: &str = "qr_code";
+
+/// How long the code may take to be told, in milliseconds: it comes with the head of the events.
+const CODE_MS: u64 = 10_000;
+
 impl MoltflowWaitSession {
-    pub fn new(moltflow: Arc<MoltFlow>) -> Self {
-        Self { spec: spec(), moltflow }
+    pub fn new(moltflow: Arc<MoltFlow>, clock: Arc<dyn Clock>) -> Self {
+        Self { spec: spec(), moltflow, clock }
     }
 
     async fn look(&self, call: &StepCall) -> Result<Outcome, StepError> {
@@ -41,9 +49,22 @@ impl MoltflowWaitSession {
         let timeout_ms = pause_ms(&call.input, "timeout", "wait_session.bad_time")?.unwrap_or(TIMEOUT_MS);
         let waited_ms = u64::try_from(call.now - call.began).unwrap_or(0);
         let is = match self.moltflow.get_session(&name).await {
+            Ok(session) if session.status == wanted && wanted == QR_CODE => match self.code(&name).await {
+                Some(qr) => {
+                    let mut output = json!(session);
+                    output["qr"] = json!(qr);
+                    return Ok(Outcome::ok(output));
+                }
+                None => "has a code that was not told".to_string(),
+            },
             Ok(session) if session.status == wanted => return Ok(Outcome::ok(json!(session))),
+            // Scanned before anybody looked, or long ago: there is no code any more.
+            Ok(session) if session.status == "working" && wanted == QR_CODE => return Ok(Outcome::ok(json!(session))),
             Ok(session) if session.status == "failed" => {
-                return Err(permanent("wait_session.failed", format!("session `{name}` failed before it was {wanted}")));
+                return Err(permanent(
+                    "wait_session.failed",
+                    format!("session `{name}` failed before it was {wanted}"),
+                ));
             }
             Ok(session) => format!("is {}", session.status),
             // What may pass is waited for like the status itself.
@@ -62,6 +83,23 @@ impl MoltflowWaitSession {
             failure: Failure::new("wait_session.waiting", format!("session `{name}` {is}; waiting since {human}")),
             after_ms: pause(waited_ms, timeout_ms).min(left_ms),
         })
+    }
+
+    /// The code that the session shows now: its events begin with where it stands. None where that takes too long.
+    async fn code(&self, name: &str) -> Option<String> {
+        let told = pin!(async {
+            let mut events = self.moltflow.session_events(name).await.ok()?;
+            while let Some(Ok(event)) = events.next().await {
+                if let SessionEvent::Qr(qr) = event {
+                    return Some(qr);
+                }
+            }
+            None
+        });
+        match select(told, self.clock.pause(CODE_MS)).await {
+            Either::Left((qr, _)) => qr,
+            Either::Right(_) => None,
+        }
     }
 }
 
@@ -82,7 +120,7 @@ impl Step for MoltflowWaitSession {
     }
 }
 
-/// For the catalog. Output: the session as the API answers.
+/// For the catalog. Output: the session as the API answers; for `qr_code` with the code to be scanned, `qr`, a `data:` URL.
 pub fn spec() -> StepSpec {
     let fields = vec![
         field("name", FieldKind::Text, true, "the session's name"),

@@ -39,9 +39,15 @@ async fn every_step_hands_on_what_the_api_answers() {
     assert_eq!(output("monitored")["keywords"], json!(["urgent", "help"]));
     assert_eq!(output("watched"), json!([output("monitored")]));
     assert_eq!(output("hooks")[0]["id"], output("hook")["id"]);
-    assert_eq!(output("auto"), json!({"enabled": true, "session_name": "support-team", "prompt": "Be kind.", "model": "gpt-4o-mini"}));
+    assert_eq!(
+        output("auto"),
+        json!({"enabled": true, "session_name": "support-team", "prompt": "Be kind.", "model": "gpt-4o-mini"})
+    );
     assert_eq!(output("learn")["message_count"], 500);
-    assert_eq!(output("asked"), json!({"status": 200, "body": {"id": 6, "wa_group_id": "1@g.us", "keywords": [], "created_at": "2026-01-25T15:30:00Z"}}));
+    assert_eq!(
+        output("asked"),
+        json!({"status": 200, "body": {"id": 6, "wa_group_id": "1@g.us", "keywords": [], "created_at": "2026-01-25T15:30:00Z"}})
+    );
     assert_eq!(output("gone")["message"], "Session deleted successfully");
     let sent = &far.ledger().messages()[0];
     assert_eq!((sent.to.as_str(), sent.text.as_str()), ("16505551234@c.us", "+16505551234"));
@@ -86,7 +92,8 @@ async fn a_session_that_failed_ends_the_wait() {
 
 #[test]
 fn a_recipient_that_cannot_be_one_is_found_when_the_file_is_checked() {
-    let folder = Folder::new("127.0.0.1:9".parse().unwrap()).workflow("bad", &ALL.replace("(650) 555-1234", "(650) 555-12"));
+    let folder =
+        Folder::new("127.0.0.1:9".parse().unwrap()).workflow("bad", &ALL.replace("(650) 555-1234", "(650) 555-12"));
     let found = folder.run(["validate", "--format", "json"]).exits(2).json();
     assert_eq!((&found[0]["code"], &found[0]["line"]), (&json!("bad-recipient"), &json!(17)), "{found:#}");
     assert!(found[0]["help"].as_str().unwrap().contains("`moltflow.region`"), "{found:#}");

@@ -70,7 +70,10 @@ async fn an_answer_of_another_form_is_not_believed() {
                 (false, _) => result.unwrap(),
                 (true, true) => {
                     let error = result.unwrap_err();
-                    assert!(matches!(error, ApiError::Unknown { code: "moltflow.bad_answer", .. }), "{name}: {error:?}");
+                    assert!(
+                        matches!(error, ApiError::Unknown { code: "moltflow.bad_answer", .. }),
+                        "{name}: {error:?}"
+                    );
                     assert!(error.to_string().contains("may or may not"), "{error}");
                 }
                 (true, false) => {

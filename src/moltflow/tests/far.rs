@@ -334,11 +334,7 @@ async fn train(State(far): State<Arc<Inner>>, Json(body): Json<Value>) -> Respon
 }
 
 /// An endpoint that the guide does not know: it says what it was asked.
-async fn extra(
-    Path(name): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
-    request: Request,
-) -> Json<Value> {
+async fn extra(Path(name): Path<String>, Query(query): Query<Vec<(String, String)>>, request: Request) -> Json<Value> {
     let method = request.method().to_string();
     let body = axum::body::to_bytes(request.into_body(), 100_000).await.unwrap();
     Json(json!({

@@ -220,7 +220,8 @@ async fn errors_and_limits() {
 "error_code": "SESSION_NOT_FOUND",
 "status": 404
 }"#;
-    let headers = "X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1706199600\r\nRetry-After: 3600\r\n";
+    let headers =
+        "X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1706199600\r\nRetry-After: 3600\r\n";
     let server = Scripted::start(vec![full(404, body), Answer::full(429, headers, "{}")]).await;
     let (client, _) = client(&server.url, key());
     let error = client.get_session("invalid-session").await.unwrap_err();

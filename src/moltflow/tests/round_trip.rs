@@ -18,7 +18,10 @@ async fn every_call_with_both_credentials() {
         assert_eq!(created.status, "starting");
         assert_eq!(client.get_session("my-new-session").await.unwrap().status, "qr_code");
         let session = client.get_session("my-new-session").await.unwrap();
-        assert_eq!((session.status.as_str(), session.rest["updated_at"].as_str()), ("working", Some("2026-01-25T15:00:15Z")));
+        assert_eq!(
+            (session.status.as_str(), session.rest["updated_at"].as_str()),
+            ("working", Some("2026-01-25T15:00:15Z"))
+        );
         assert_eq!(client.list_sessions().await.unwrap(), [session]);
 
         let sent = client.send_message("my-new-session", &to(), "Hi").await.unwrap();
@@ -26,16 +29,26 @@ async fn every_call_with_both_credentials() {
         far.seen(|seen| assert_eq!(seen.messages, [json!({"chatId": "15551234567@c.us", "text": "Hi"})]));
 
         let groups = client.list_groups("my-new-session").await.unwrap();
-        assert_eq!((groups[0].name.as_str(), &groups[0].rest["participant_count"]), ("Team of my-new-session", &json!(12)));
+        assert_eq!(
+            (groups[0].name.as_str(), &groups[0].rest["participant_count"]),
+            ("Team of my-new-session", &json!(12))
+        );
         let monitored = client.monitor_group(&groups[0].id, &["urgent".to_string()]).await.unwrap();
         assert_eq!(client.list_monitored_groups().await.unwrap(), [monitored]);
 
         let webhook = client.create_webhook("https://example.com/hook", &["message"]).await.unwrap();
         let listed = client.list_webhooks().await.unwrap();
-        assert_eq!((&listed[0].id, listed[0].stats().succeeded, listed[0].stats().failed), (&webhook.id, Some(41), Some(2)));
+        assert_eq!(
+            (&listed[0].id, listed[0].stats().succeeded, listed[0].stats().failed),
+            (&webhook.id, Some(41), Some(2))
+        );
 
-        let settings =
-            AutoReply { enabled: true, session_name: "s".to_string(), prompt: Some("Be kind".to_string()), model: None };
+        let settings = AutoReply {
+            enabled: true,
+            session_name: "s".to_string(),
+            prompt: Some("Be kind".to_string()),
+            model: None,
+        };
         client.set_auto_reply(&settings).await.unwrap();
         client.train_learn_mode("my-new-session", 500).await.unwrap();
         far.seen(|seen| {

@@ -16,7 +16,8 @@ async fn all(client: &MoltFlow, name: &str) -> Vec<Result<SessionEvent, ApiError
 async fn the_guides_events_with_both_credentials() {
     for credentials in [key(), login()] {
         let far = Far::start(Nature::default()).await;
-        let events: Vec<_> = all(&far.client(credentials), "my-new-session").await.into_iter().map(Result::unwrap).collect();
+        let events: Vec<_> =
+            all(&far.client(credentials), "my-new-session").await.into_iter().map(Result::unwrap).collect();
         let qr = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA...".to_string();
         let battery = SessionEvent::Other { event: "battery".to_string(), data: json!("low") };
         let status = |word: &str| SessionEvent::Status(word.to_string());
@@ -61,7 +62,10 @@ async fn a_stream_that_does_not_begin_says_why() {
     for (answer, shown) in [
         (Answer::Close, "the connection ended"),
         (full(500, "oops"), "answered 500"),
-        (full(403, r#"{"detail": "not with molt_sk_1234567890abcdef", "error_code": "FORBIDDEN"}"#), "403 FORBIDDEN: not with [redacted]"),
+        (
+            full(403, r#"{"detail": "not with molt_sk_1234567890abcdef", "error_code": "FORBIDDEN"}"#),
+            "403 FORBIDDEN: not with [redacted]",
+        ),
         (full(302, ""), "elsewhere"),
         (Answer::full(429, "retry-after: 5\r\n", ""), "rate limit"),
     ] {

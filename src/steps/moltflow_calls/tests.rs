@@ -32,7 +32,8 @@ impl House {
             credentials: Credentials::ApiKey(Options::default().api_key),
         };
         let moltflow = Arc::new(MoltFlow::new(config, net, clock.clone()).unwrap());
-        let steps = all(&moltflow).into_iter().map(|step| (step.spec().name.clone(), step)).collect();
+        let ticking: Arc<dyn Clock> = clock.clone();
+        let steps = all(&moltflow, &ticking).into_iter().map(|step| (step.spec().name.clone(), step)).collect();
         Self { sandbox, clock, steps }
     }
 
@@ -129,7 +130,12 @@ async fn a_session_is_waited_for() {
     assert_eq!(failure.message, "session `sales-bot` was not working within 2 min 0 s: it is qr_code");
     assert!(laters > 5 && laters < 60, "{laters}");
     let (there, laters) = waited(&house, json!({"name": "sales-bot", "status": "qr_code"})).await;
-    assert_eq!((there.unwrap()["id"].clone(), laters), (json!(43), 0));
+    let there = there.unwrap();
+    assert_eq!((there["id"].clone(), laters), (json!(43), 0));
+    assert!(there["qr"].as_str().unwrap().starts_with("data:image/png;base64,"), "{there}");
+    // Nothing is to be scanned any more.
+    let (works, _) = waited(&house, json!({"name": "support-team", "status": "qr_code"})).await;
+    assert_eq!(works.unwrap()["status"], "working");
     assert_eq!(code(waited(&house, json!({"name": "nobody"})).await.0), "moltflow.session_not_found");
     assert_eq!(code(waited(&house, json!({"name": "x", "timeout": "soon"})).await.0), "wait_session.bad_time");
     house.sandbox.stop().await;
