@@ -21,6 +21,35 @@ struct Ask {
     system: Option<Json>,
     #[serde(default)]
     stream: bool,
+    #[serde(default)]
+    tools: Vec<Tool>,
+    tool_choice: Option<ToolChoice>,
+}
+
+#[derive(Deserialize)]
+struct Tool {
+    name: String,
+    #[serde(default)]
+    input_schema: Json,
+}
+
+#[derive(Deserialize)]
+struct ToolChoice {
+    #[serde(rename = "type")]
+    kind: String,
+    name: Option<String>,
+}
+
+impl Ask {
+    /// The tool the model has to use; one that it may use, it leaves.
+    fn tool(&self) -> Option<&Tool> {
+        let choice = self.tool_choice.as_ref()?;
+        match choice.kind.as_str() {
+            "any" => self.tools.first(),
+            "tool" => self.tools.iter().find(|tool| Some(&tool.name) == choice.name.as_ref()),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -54,11 +83,19 @@ pub async fn complete(State(world): State<Arc<World>>, headers: HeaderMap, body:
     else {
         return bad("messages: there is no text of role user");
     };
-    let reply = Reply::to(&world, &question, Some(ask.max_tokens));
+    let tool = ask.tool();
+    let reply = Reply::to(&world, &question, Some(ask.max_tokens), tool.map(|tool| &tool.input_schema));
+    // What is no object is no input; it is said instead.
+    let input = serde_json::from_str::<Json>(&reply.text()).ok().filter(Json::is_object);
+    let used = tool.zip(input);
     let contents = ask.messages.iter().map(|message| &message.content).chain(&ask.system);
     let asked: usize = contents.filter_map(text).map(|text| word_count(&text)).sum();
     let said = reply.words.len();
-    let stop_reason = if reply.cut { "max_tokens" } else { "end_turn" };
+    let stop_reason = match (&used, reply.cut) {
+        (_, true) => "max_tokens",
+        (Some(_), _) => "tool_use",
+        (None, _) => "end_turn",
+    };
     let id = format!("msg_sandbox_{:016x}", world.clock.random() as u64);
     let message = |content: Json, stop_reason: Option<&str>, said: usize| {
         json!({
@@ -72,13 +109,17 @@ pub async fn complete(State(world): State<Arc<World>>, headers: HeaderMap, body:
             "usage": { "input_tokens": asked, "output_tokens": said },
         })
     };
+    let block = |input: Json, text: &str| match &used {
+        Some((tool, _)) => json!({ "type": "tool_use", "id": "toolu_sandbox", "name": tool.name, "input": input }),
+        None => json!({ "type": "text", "text": text }),
+    };
     if !ask.stream {
-        let content = json!([{ "type": "text", "text": reply.text() }]);
-        return Answer(message(content, Some(stop_reason), said)).into_response();
+        let input = used.as_ref().map_or(Json::Null, |(_, input)| input.clone());
+        return Answer(message(json!([block(input, &reply.text())]), Some(stop_reason), said)).into_response();
     }
     let mut events = vec![
         json!({ "type": "message_start", "message": message(json!([]), None, 1) }),
-        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": block(json!({}), "") }),
         json!({ "type": "ping" }),
     ];
     events.extend(reply.words.iter().map(

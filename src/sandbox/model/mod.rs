@@ -10,10 +10,12 @@
 //! | `openai` | `/v1/chat/completions`, `/v1/models` |
 //! | `anthropic` | `/v1/messages` |
 //! | `script` | answers that were asked for beforehand |
+//! | `structured` | answers that keep to a JSON Schema |
 
 mod anthropic;
 mod openai;
 mod script;
+mod structured;
 
 use std::sync::Arc;
 
@@ -75,8 +77,12 @@ struct Reply {
 }
 
 impl Reply {
-    fn to(world: &World, question: &str, max_tokens: Option<u64>) -> Self {
-        let text = world.script.answer(question).unwrap_or_else(|| answer(question));
+    /// What was scripted is said as it is, whatever the schema: that a model does not keep to one can be tried, too.
+    fn to(world: &World, question: &str, max_tokens: Option<u64>, schema: Option<&Json>) -> Self {
+        let text = world.script.answer(question).unwrap_or_else(|| match schema {
+            Some(schema) => structured::instance(schema, question, &answer(question)).to_string(),
+            None => answer(question),
+        });
         let mut words: Vec<String> = text.split_inclusive(char::is_whitespace).map(str::to_string).collect();
         let most = max_tokens.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let cut = words.len() > most;
@@ -94,7 +100,7 @@ impl Reply {
 
 /// What the model says to `question`, whole: the answer of an auto-reply.
 pub fn reply(world: &World, question: &str) -> String {
-    Reply::to(world, question, None).text()
+    Reply::to(world, question, None, None).text()
 }
 
 fn answer(question: &str) -> String {

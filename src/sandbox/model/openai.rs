@@ -25,6 +25,7 @@ struct Ask {
     #[serde(default)]
     stream: bool,
     stream_options: Option<StreamOptions>,
+    response_format: Option<Json>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +53,8 @@ pub async fn complete(State(world): State<Arc<World>>, headers: HeaderMap, body:
     let Some(question) = ask.messages.iter().rev().find(|message| message.role == "user").and_then(content) else {
         return bad("`messages` holds no text of role `user`");
     };
-    let reply = Reply::to(&world, &question, ask.max_tokens);
+    let schema = ask.response_format.as_ref().and_then(schema);
+    let reply = Reply::to(&world, &question, ask.max_tokens, schema.as_ref());
     let asked: usize = ask.messages.iter().filter_map(content).map(|text| word_count(&text)).sum();
     let said = reply.words.len();
     let usage = json!({ "prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said });
@@ -87,6 +89,15 @@ pub async fn complete(State(world): State<Arc<World>>, headers: HeaderMap, body:
     }
     let done = std::iter::once("data: [DONE]\n\n".to_string());
     streamed(chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).chain(done).collect())
+}
+
+/// What a `response_format` asks for.
+fn schema(format: &Json) -> Option<Json> {
+    match format.get("type")?.as_str()? {
+        "json_schema" => format.pointer("/json_schema/schema").cloned(),
+        "json_object" => Some(json!({ "properties": { "answer": {} } })),
+        _ => None,
+    }
 }
 
 pub async fn models(State(world): State<Arc<World>>, headers: HeaderMap) -> Response {

@@ -1,9 +1,12 @@
 //! Against real HTTP.
 
+mod ai;
 mod client;
 mod control;
 mod deliveries;
 mod faults;
+mod golden;
+mod groups;
 mod guide;
 mod model;
 mod steps;

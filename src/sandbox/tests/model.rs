@@ -167,3 +167,37 @@ async fn it_says_what_it_was_told_to() {
     }
     sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn answers_keep_to_a_schema_unless_they_are_told_to_say_something_else() {
+    let (sandbox, clock) = start(Options::default()).await;
+    let (caller, control) = (openai(&sandbox, &clock), controller(&sandbox, &clock));
+    let schema = json!({ "type": "object", "properties": { "mood": { "enum": ["calm", "angry"] }, "score": { "type": "integer" } } });
+    let kept = json!({ "mood": "angry", "score": 0 });
+    let question = json!([{ "role": "user", "content": "Is she angry?" }]);
+    let format = json!({ "type": "json_schema", "json_schema": { "name": "answer", "schema": schema } });
+    let ask = json!({ "model": "m", "messages": question, "response_format": format });
+    let answer = caller.ok("POST", "/chat/completions", Some(ask)).await;
+    let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Json>(text).unwrap(), kept);
+
+    let key = Options::default().model_key;
+    let mut ask = json!({ "model": "m", "max_tokens": 100, "messages": question,
+        "tools": [{ "name": "answer", "input_schema": schema }], "tool_choice": { "type": "tool", "name": "answer" } });
+    let answer = messages(&caller, key.expose(), &ask).await.json().unwrap();
+    let used = json!([{ "type": "tool_use", "id": "toolu_sandbox", "name": "answer", "input": kept }]);
+    assert_eq!((answer["content"].clone(), answer["stop_reason"].clone()), (used, json!("tool_use")));
+    ask["stream"] = json!(true);
+    let datas = events(&messages(&caller, key.expose(), &ask).await);
+    let pieces = datas.iter().filter_map(|(_, data)| {
+        let data: Json = serde_json::from_str(data).unwrap();
+        data["delta"]["partial_json"].as_str().map(str::to_string)
+    });
+    assert_eq!(serde_json::from_str::<Json>(&pieces.collect::<String>()).unwrap(), kept);
+
+    control.ok("POST", "/answers", Some(json!({ "answer": "I would rather not." }))).await;
+    ask["stream"] = json!(false);
+    let answer = messages(&caller, key.expose(), &ask).await.json().unwrap();
+    assert_eq!(answer["content"], json!([{ "type": "text", "text": "I would rather not." }]));
+    sandbox.stop().await;
+}

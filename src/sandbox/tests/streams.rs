@@ -18,7 +18,9 @@ impl Stream {
     async fn open(sandbox: &Sandbox, session: &str, token: &str) -> Self {
         let socket = TcpStream::connect(sandbox.origin.strip_prefix("http://").unwrap()).await.unwrap();
         let mut lines = BufReader::new(socket);
-        let head = format!("GET /api/v2/sessions/{session}/events?token={token} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let head = format!(
+            "GET /api/v2/sessions/{session}/events?token={token} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        );
         lines.write_all(head.as_bytes()).await.unwrap();
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
