@@ -15,9 +15,10 @@ use crate::engine::clock::SystemClock;
 use crate::engine::ports::{Clock, Store, StoreError, Workflows};
 use crate::engine::run::{Engine, Observer, Parts};
 use crate::lang::Catalog;
+use crate::lang::workflow::Trigger;
 use crate::moltflow::{ApiError, MoltFlow};
 use crate::net::Net;
-use crate::plan::{Folder, Plan};
+use crate::plan::{Folder, Plan, PlanTrigger};
 use crate::senders::Senders;
 use crate::server::{self, Bounds, Server, router};
 use crate::steps::ai_prompt::AiPrompt;
@@ -37,7 +38,8 @@ use crate::steps::{Registry, ai_prompt, moltflow_calls as moltflow_steps, moltfl
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::triggers::live::Live;
 use crate::triggers::reload::{self, Checker, Files};
-use crate::triggers::schedule;
+use crate::triggers::session_events::{self, Ears};
+use crate::triggers::{registration, schedule};
 use crate::wasm::{Plugins, PluginsConfig};
 
 /// Everything of a process that can run workflows.
@@ -114,6 +116,7 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
     for (plugin, reason) in plugins.broken {
         registry.catalog.insert_broken_plugin(plugin, reason);
     }
+    registry.catalog.set_secrets(config.secrets.keys());
     Ok(Steps { registry, moltflow })
 }
 
@@ -139,6 +142,13 @@ fn has(config: &Config) -> (bool, bool) {
 fn lacks(plan: &Plan, ai: bool, moltflow: bool) -> Option<String> {
     if !plan.workflow.enabled {
         return None;
+    }
+    let streams = |trigger: &PlanTrigger| matches!(trigger.trigger, Trigger::SessionEvents { .. });
+    if !moltflow && plan.triggers.iter().any(streams) {
+        let name = &plan.name;
+        return Some(format!(
+            "workflow `{name}`: a session_events trigger listens to MoltFlow, but the configuration has no `moltflow` section"
+        ));
     }
     plan.steps.iter().find_map(|step| {
         let section = match &*step.uses {
@@ -210,6 +220,7 @@ impl App {
         drop(folder);
         tokio::spawn(reload::watch(files, live.clone(), self.clock.clone(), stopping.clone()));
         tokio::spawn(prune::run(store, self.clock.clone(), stopping.clone()));
+        self.meet_moltflow(config, &live);
         let router = router(Server {
             engine: self.engine.clone(),
             query: self.store.clone(),
@@ -218,9 +229,28 @@ impl App {
             schedules,
             token: config.server.token.clone(),
             webhook_secret: config.webhook_secret.clone(),
+            secrets: config.secrets.clone(),
         });
         let server = tokio::spawn(server::serve(listener, router, self.clock.clone(), Bounds::default(), stopping));
         Ok(Serving { address, server, firing })
+    }
+
+    /// Listens to what MoltFlow streams, and has it deliver the rest.
+    fn meet_moltflow(&self, config: &Config, live: &Live) {
+        let Some(moltflow) = &self.moltflow else { return };
+        let stopping = self.engine.stopping();
+        let ears = Ears {
+            source: moltflow.clone(),
+            live: live.clone(),
+            engine: self.engine.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+        };
+        tokio::spawn(session_events::watch(ears, stopping.clone()));
+        if let Some(url) = &config.server.public_url {
+            let url = format!("{url}{}", registration::PATH);
+            tokio::spawn(registration::register(moltflow.clone(), url, self.clock.clone(), stopping));
+        }
     }
 
     /// Stops in order: no new events, steps at work and open requests may end for `grace_ms`, the rest is in the journal.

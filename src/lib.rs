@@ -31,7 +31,7 @@
 //! | [`net`] | the one HTTP client for everything that leaves the process |
 //! | [`moltflow`] | the typed client: credentials, rate limits, errors, webhook events, signatures |
 //! | [`senders`] | the pace of each WhatsApp session |
-//! | [`steps`] [`wasm`] [`store`] [`triggers`] | built-in steps; the plugin host; SQLite and memory; messages, schedules, manual starts |
+//! | [`steps`] [`wasm`] [`store`] [`triggers`] | built-in steps; the plugin host; SQLite and memory; what starts runs |
 //! | [`config`] | `moltrun.yaml` and the environment |
 //! | [`server`] [`sandbox`] | webhooks and API; a local MoltFlow and a local model |
 //! | [`app`] | puts all of it together |

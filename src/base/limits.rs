@@ -313,3 +313,25 @@ pub const LANE_KEY: usize = 128;
 
 /// Runs a skipped one names as its reason. Nobody reads more.
 pub const LANE_NAMED: usize = 10;
+
+/// The path of a webhook, after `/hooks/`. Arbitrary, far above what a person types.
+pub const HOOK_PATH: usize = 200;
+
+/// The name of a secret. Arbitrary, far above what a person types.
+pub const SECRET_NAME: usize = 64;
+
+/// Runs of `workflow` triggers after each other, calls between them counted too: ends a circle that only shows at run time,
+/// such as one through a `call` whose workflow is a template.
+pub const FOLLOW_DEPTH: u32 = 16;
+
+/// Streams of session events that are open at once, each a connection: a fifth of [`CONNECTIONS`].
+pub const STREAMS: usize = 100;
+
+/// The first pause before a lost stream of session events is opened again, in milliseconds, and the longest: a far side that
+/// is down is asked once a minute.
+pub const STREAM_PAUSE_MS: u64 = 1_000;
+pub const STREAM_PAUSE_MAX_MS: u64 = 60_000;
+
+/// The first pause before MoltFlow is asked again to register the webhook, in milliseconds, and the longest.
+pub const REGISTER_PAUSE_MS: u64 = 2_000;
+pub const REGISTER_PAUSE_MAX_MS: u64 = 5 * 60_000;

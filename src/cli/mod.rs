@@ -3,6 +3,7 @@
 mod asks;
 mod client;
 mod demo;
+mod doctor;
 mod exit;
 mod foreground;
 mod graph;
@@ -74,6 +75,8 @@ enum Command {
     Graph(graph::GraphArgs),
     /// Look at the daemon's runs, and say what is to become of them
     Runs(runs::RunsArgs),
+    /// What would keep this configuration from working: files, database, MoltFlow, webhook, models
+    Doctor(doctor::DoctorArgs),
     /// When the daemon's schedules fire next, and what they missed
     Schedules(schedules::SchedulesArgs),
 }
@@ -91,6 +94,7 @@ impl Cli {
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Graph(args) => graph::run(&globals, args).await,
             Command::Runs(args) => runs::run(&globals, args).await,
+            Command::Doctor(args) => doctor::run(&globals, args).await,
             Command::Schedules(args) => schedules::run(&globals, args).await,
         }
     }

@@ -63,13 +63,22 @@ pub async fn run(globals: &Globals) -> Result<Exit, Failed> {
 /// Time for open requests to be answered after the database is lost, in milliseconds; nothing is journaled any more.
 const LOST_GRACE_MS: u64 = 1_000;
 
-/// What to say of webhooks that anybody may send.
+/// What to say of webhooks that anybody may send: others reach this daemon by its address, or by the one that it tells.
 fn unsigned(plans: &[Arc<Plan>], config: &Config) -> Option<String> {
-    let listens = |plan: &Plan| plan.workflow.triggers.iter().any(|trigger| matches!(trigger, Trigger::Message { .. }));
-    let open = !config.server.listen.ip().is_loopback() && config.webhook_secret.is_none();
-    let plan = plans.iter().filter(|plan| open && plan.workflow.enabled).find(|plan| listens(plan))?;
-    Some(format!(
-        "anybody who reaches {} can start `{}` with made-up messages: set `moltflow.webhook_secret`",
-        config.server.listen, plan.name
-    ))
+    if config.server.listen.ip().is_loopback() && config.server.public_url.is_none() {
+        return None;
+    }
+    let address = config.server.listen.to_string();
+    let address = config.server.public_url.as_ref().unwrap_or(&address);
+    plans.iter().filter(|plan| plan.workflow.enabled).find_map(|plan| {
+        plan.workflow.triggers.iter().find_map(|trigger| {
+            let remedy = match trigger {
+                Trigger::Webhook(hook) if hook.secret.is_none() => "give its webhook a `secret`",
+                trigger if trigger.is_delivered() && config.webhook_secret.is_none() => "set `moltflow.webhook_secret`",
+                _ => return None,
+            };
+            let name = &plan.name;
+            Some(format!("anybody who reaches {address} can start `{name}` with made-up events: {remedy}"))
+        })
+    })
 }

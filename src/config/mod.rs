@@ -6,6 +6,7 @@
 //! texts of the file `${NAME}` is read from the environment and `${file:/run/secrets/x}` from a file.
 
 mod environment;
+mod public;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub struct Config {
     pub region: Option<Region>,
     /// Signs the webhooks that MoltFlow delivers.
     pub webhook_secret: Option<Secret>,
+    /// Those that webhooks of workflows may name; without a value where none is needed ([`Need::Shape`]).
+    pub secrets: BTreeMap<String, Option<Secret>>,
     pub ai: AiProviders,
     pub net: net::Policy,
     pub vars: JsonMap,
@@ -46,6 +49,8 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Server {
     pub listen: SocketAddr,
+    /// Where others reach this daemon, without a slash at its end; None: MoltFlow is not told of it.
+    pub public_url: Option<String>,
     pub token: Option<Secret>,
 }
 

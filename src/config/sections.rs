@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Config, Engine, Need, Server};
+use super::{Config, Engine, Need, Server, public};
 use crate::base::json::JsonMap;
 use crate::base::phone::Region;
 use crate::base::{Secret, limits};
@@ -47,6 +47,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
     }
     let vars =
         fields.optional("vars").map_or_else(Vec::new, |entry| reader::constants(&entry.value, "variable", found));
+    let secrets = public::secrets(fields.optional("secrets"), need, found);
     let engine = engine(fields.optional("engine"), found);
     let senders = named(fields.optional("senders"), found, sender);
     let grants = named(fields.optional("grants"), found, grant);
@@ -59,6 +60,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
         moltflow,
         region,
         webhook_secret,
+        secrets,
         ai,
         net,
         vars: vars.into_iter().collect::<JsonMap>(),
@@ -70,7 +72,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
 
 /// A text that guards something. An empty one would guard nothing, since everybody knows it; one with a line break cannot
 /// be sent.
-fn secret(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Option<Secret> {
+pub(super) fn secret(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Option<Secret> {
     let entry = entry?;
     let text = reader::text(&entry.value, found)?;
     let wrong = match text.trim() {
@@ -86,15 +88,16 @@ fn secret(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Option<Secret> 
 
 fn server(entry: Option<&Entry>, need: Need, found: &mut Diagnostics<'_>) -> Option<Server> {
     let default: SocketAddr = LISTEN.parse().ok()?;
-    let Some(entry) = entry else { return Some(Server { listen: default, token: None }) };
+    let Some(entry) = entry else { return Some(Server { listen: default, public_url: None, token: None }) };
     let mut fields = Fields::open(&entry.value, "`server`", found)?;
     let listen = fields.optional("listen");
+    let public_url = fields.optional("public_url").and_then(|entry| public::url(entry, found));
     let token_entry = fields.present("token");
     fields.finish(found);
     let token = secret(token_entry.filter(|entry| !entry.value.is_null()), found);
     // Where no secret is needed, a token that is read from somewhere is one.
     let guarded = token.is_some() || need == Need::Shape && token_entry.is_some();
-    let Some(listen) = listen else { return Some(Server { listen: default, token }) };
+    let Some(listen) = listen else { return Some(Server { listen: default, public_url, token }) };
     let text = reader::text(&listen.value, found)?;
     let Ok(address) = text.parse::<SocketAddr>() else {
         let span = listen.value.span.clone();
@@ -108,7 +111,7 @@ fn server(entry: Option<&Entry>, need: Need, found: &mut Diagnostics<'_>) -> Opt
             .error("open-server", listen.value.span.clone(), format!("{address} is open to others and no token is set"))
             .help("add `server.token: ${MOLTRUN_TOKEN}`, or listen on 127.0.0.1");
     }
-    Some(Server { listen: address, token })
+    Some(Server { listen: address, public_url, token })
 }
 
 fn moltflow_section(

@@ -132,3 +132,46 @@ fn a_secret_in_the_environment_is_not_drawn() {
     let invalid = Config::load(Some(&path), Need::Everything, &Environment::new(variables)).unwrap_err();
     assert!(!format!("{invalid:?}").contains("s3cret"));
 }
+
+#[test]
+fn an_address_for_others_is_one_that_a_path_can_follow() {
+    let url = |text: &str| load(&format!("server: {{ public_url: '{text}' }}\n"), &[], Need::Everything);
+    for (text, expected) in [
+        ("https://bot.example.com", "https://bot.example.com"),
+        ("https://bot.example.com/", "https://bot.example.com"),
+        ("http://127.0.0.1:8787/flows/", "http://127.0.0.1:8787/flows"),
+    ] {
+        assert_eq!(url(text).unwrap().server.public_url.as_deref(), Some(expected));
+    }
+    for (text, expected) in [
+        ("bot.example.com", "is no URL"),
+        ("ftp://bot.example.com", "is no http or https URL"),
+        ("https://bot.example.com?a=1", "has a query or a fragment"),
+        ("https://u:p@bot.example.com", "holds credentials"),
+        ("https://bot.example.com/hooks/moltflow/", "names the webhook itself"),
+    ] {
+        let message = url(text).unwrap_err();
+        assert!(message.contains(expected) && !message.contains("u:p"), "{text}: {message}");
+    }
+    assert!(load("", &[], Need::Everything).unwrap().server.public_url.is_none());
+}
+
+#[test]
+fn secrets_have_names_and_values() {
+    let text = "secrets: { shop: '${SHOP}', crm-2: plain }\n";
+    let config = load(text, &[("SHOP", "s3cret")], Need::Everything).unwrap();
+    let value = |name: &str| config.secrets[name].as_ref().map(|secret| secret.expose().to_string());
+    assert_eq!((value("shop").as_deref(), value("crm-2").as_deref()), (Some("s3cret"), Some("plain")));
+    let checked = load(text, &[], Need::Shape).unwrap();
+    assert!(checked.secrets["shop"].is_none() && checked.secrets.len() == 2);
+    for (text, expected) in [
+        (text, "the environment variable SHOP is not set"),
+        ("secrets: { shop: }\n", "the secret `shop` has no value"),
+        ("secrets: { shop: '' }\n", "`shop` is empty"),
+        ("secrets: { '1': x }\n", "`1` is no name of a secret"),
+        ("secrets: [shop]\n", "a mapping"),
+    ] {
+        let message = load(text, &[], Need::Everything).unwrap_err();
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}

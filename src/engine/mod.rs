@@ -1,6 +1,6 @@
 //! The durable engine: a pure core (`event`, `state`, `decide`), the ports it needs, and the shell that runs it.
 
-mod backoff;
+pub mod backoff;
 pub mod clock;
 pub mod decide;
 pub mod event;

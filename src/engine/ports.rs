@@ -12,6 +12,7 @@ pub use super::run::keys::{Held, Keys};
 use crate::base::{Json, Millis, RunId, limits};
 use crate::lang::Workflow;
 use crate::lang::catalog::StepSpec;
+use crate::lang::workflow::End;
 use crate::plan::Plan;
 
 /// One kind of step, built-in or plugin; the engine cannot tell them apart (invariant 6).
@@ -142,6 +143,11 @@ pub enum StepError {
 /// The workflows of today, by name: those that a run may call.
 pub trait Workflows: Send + Sync + 'static {
     fn plan(&self, name: &str) -> Option<Arc<Plan>>;
+
+    /// Those that begin after a run of `name` has ended so, by their `workflow` triggers.
+    fn after(&self, _name: &str, _end: End) -> Vec<Arc<Plan>> {
+        Vec::new()
+    }
 }
 
 /// Time, pauses and randomness; the only door to them (`clock.rs` has the real one).
@@ -180,7 +186,7 @@ pub struct NewRun {
     pub workflow: Arc<str>,
     /// The plan's digest; the plan was saved before.
     pub plan: Arc<str>,
-    /// `message`, `schedule`, `manual`, `call`, `failure`.
+    /// `message`, `schedule`, `manual`, `call`, `failure`, or another kind of trigger.
     pub trigger: &'static str,
     pub created_at: Millis,
     /// At most one run is ever created with a key (until it expires).
@@ -256,6 +262,8 @@ pub enum Space {
     Held,
     /// Conversations of `ai.prompt`.
     History,
+    /// What the stream of a session's events told last, by WhatsApp session.
+    Stream,
 }
 
 impl Space {
@@ -267,6 +275,7 @@ impl Space {
             Self::OptOut => "opt-out",
             Self::Held => "held",
             Self::History => "history",
+            Self::Stream => "stream",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the checker must know of a step: its name, its fields, its ports, its effect. Built-ins and plugins fill in the same form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::phone::Region;
 use crate::base::{Effect, Json};
@@ -108,6 +108,8 @@ pub struct Catalog {
     specs: BTreeMap<String, StepSpec>,
     /// Plugins that failed to load, with the reason: a workflow that uses one is invalid and says why.
     broken_plugins: BTreeMap<String, String>,
+    /// The names of the configuration's secrets; None where no configuration is known.
+    secrets: Option<BTreeSet<String>>,
     /// Where phone numbers without a country code are meant; None: they are mistakes.
     pub region: Option<Region>,
 }
@@ -127,6 +129,21 @@ impl Catalog {
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.specs.keys().map(String::as_str)
+    }
+
+    /// Workflows may name these secrets and no others.
+    pub fn set_secrets<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+        self.secrets = Some(names.into_iter().cloned().collect());
+    }
+
+    /// The secrets that workflows may name; None: nobody knows.
+    pub fn secrets(&self) -> Option<&BTreeSet<String>> {
+        self.secrets.as_ref()
+    }
+
+    /// Plugins that could not be loaded, each with the reason.
+    pub fn broken_plugins(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.broken_plugins.iter().map(|(plugin, reason)| (plugin.as_str(), reason.as_str()))
     }
 
     /// Why the plugin of `uses` could not be loaded, if that is why the step is unknown.

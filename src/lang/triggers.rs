@@ -1,5 +1,9 @@
 //! `triggers:`
 
+mod after;
+mod sessions;
+mod webhook;
+
 use super::cron::{self, Cron, CronError};
 use super::diagnostic::{Diagnostics, suggestion};
 use super::reader::{self, Fields};
@@ -7,7 +11,8 @@ use super::workflow::{CatchUp, From, Overlap, Trigger};
 use super::yaml::{Entry, Node, Value};
 use crate::base::limits;
 
-const KINDS: &[&str] = &["message", "schedule", "manual"];
+const KINDS: &[&str] =
+    &["message", "session_status", "group_join", "session_events", "webhook", "schedule", "manual", "workflow"];
 
 /// How late a missed instant may be made up for when the schedule does not say, in milliseconds: one hour.
 const CATCH_UP_WINDOW_MS: u64 = 3_600_000;
@@ -37,6 +42,11 @@ fn read_one(node: &Node, found: &mut Diagnostics<'_>) -> Option<Trigger> {
     };
     match kind {
         "message" => message(&body, found),
+        "session_status" => sessions::status(&body, found),
+        "group_join" => sessions::group_join(&body, found),
+        "session_events" => sessions::events(&body, found),
+        "webhook" => webhook::read(&body, found),
+        "workflow" => after::read(&body, found),
         "schedule" => schedule(&body, found),
         "manual" => {
             Fields::open(&body, "a `manual` trigger", found)?.finish(found);
@@ -124,6 +134,23 @@ fn nearest_zone(name: &str) -> Option<String> {
     let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     let near = crate::base::nearest::nearest(name, names.iter().map(String::as_str))?;
     Some(format!("did you mean `{near}`?"))
+}
+
+#[cfg(test)]
+mod samples {
+    use super::*;
+    use crate::lang::Source;
+
+    /// The triggers of a file with this one, and what is wrong with it as `message (help)`.
+    pub fn triggers(trigger: &str) -> (Vec<Trigger>, Vec<String>) {
+        let text = format!("triggers: [{{ {trigger} }}]\nsteps: [{{ id: s, uses: set }}]\n");
+        let source = Source { path: "w.yaml".to_string(), text };
+        let mut found = Diagnostics::new(&source);
+        let parsed = crate::lang::parse(std::path::Path::new("."), &Default::default(), &mut found);
+        let mistakes = found.finish().into_iter();
+        let mistakes = mistakes.map(|one| format!("{} ({})", one.message, one.help.unwrap_or_default())).collect();
+        (parsed.map(|parsed| parsed.workflow.triggers).unwrap_or_default(), mistakes)
+    }
 }
 
 #[cfg(test)]

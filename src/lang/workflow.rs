@@ -102,6 +102,80 @@ pub enum Trigger {
         jitter_ms: u64,
     },
     Manual,
+    SessionStatus {
+        session: Option<String>,
+        /// None of them: every status.
+        status: Vec<String>,
+        when: Option<String>,
+    },
+    GroupJoin {
+        session: Option<String>,
+        /// A chat id that ends in `@g.us`.
+        group: Option<String>,
+        when: Option<String>,
+    },
+    SessionEvents {
+        session: String,
+        when: Option<String>,
+    },
+    Webhook(Hook),
+    Workflow {
+        name: String,
+        /// None of them: however it ended.
+        status: Vec<End>,
+    },
+}
+
+/// A `webhook` trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// After `/hooks/`.
+    pub path: String,
+    /// The name of a secret of `moltrun.yaml`, never the secret itself; None: whoever reaches it is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// The header that carries the signature, in lower case.
+    pub header: String,
+    /// An expression for what makes two deliveries one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Respond>,
+}
+
+/// How a webhook is answered when its run is accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Respond {
+    /// 200 to 299.
+    pub status: u16,
+    /// Templates over `event` and `vars`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Json>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl End {
+    /// Each by its word in the file.
+    pub const WORDS: [(&'static str, End); 3] =
+        [("succeeded", Self::Succeeded), ("failed", Self::Failed), ("cancelled", Self::Cancelled)];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl Trigger {
@@ -111,7 +185,40 @@ impl Trigger {
             Trigger::Message { .. } => "message",
             Trigger::Schedule { .. } => "schedule",
             Trigger::Manual => "manual",
+            Trigger::SessionStatus { .. } => "session_status",
+            Trigger::GroupJoin { .. } => "group_join",
+            Trigger::SessionEvents { .. } => "session_events",
+            Trigger::Webhook(_) => "webhook",
+            Trigger::Workflow { .. } => "workflow",
         }
+    }
+
+    /// Its condition, as it is written.
+    pub fn when(&self) -> Option<&str> {
+        match self {
+            Trigger::Message { when, .. }
+            | Trigger::SessionStatus { when, .. }
+            | Trigger::GroupJoin { when, .. }
+            | Trigger::SessionEvents { when, .. }
+            | Trigger::Webhook(Hook { when, .. }) => when.as_deref(),
+            Trigger::Schedule { .. } | Trigger::Manual | Trigger::Workflow { .. } => None,
+        }
+    }
+
+    /// The WhatsApp session it is about, if it names one.
+    pub fn session(&self) -> Option<&str> {
+        match self {
+            Trigger::Message { session, .. }
+            | Trigger::SessionStatus { session, .. }
+            | Trigger::GroupJoin { session, .. } => session.as_deref(),
+            Trigger::SessionEvents { session, .. } => Some(session),
+            Trigger::Schedule { .. } | Trigger::Manual | Trigger::Webhook(_) | Trigger::Workflow { .. } => None,
+        }
+    }
+
+    /// Whether MoltFlow's webhook is what brings its events.
+    pub fn is_delivered(&self) -> bool {
+        matches!(self, Trigger::Message { .. } | Trigger::SessionStatus { .. } | Trigger::GroupJoin { .. })
     }
 }
 

@@ -41,18 +41,32 @@ impl Event {
         Ok(event)
     }
 
+    /// The status of a `session_status`.
+    pub fn status(&self) -> Option<&str> {
+        self.data.get("status").and_then(Json::as_str)
+    }
+
+    /// Whether an event is about `group`, a chat id: some field of its data is that id, or has it. The guide does not show
+    /// under which name a `group_join` says it.
+    pub fn is_about(&self, group: &str) -> bool {
+        let is = |value: &Json| value.as_str() == Some(group);
+        let has = |value: &Json| value.as_object().is_some_and(|inner| inner.values().any(is));
+        self.data.as_object().is_some_and(|data| data.values().any(|value| is(value) || has(value)))
+    }
+
     /// Whether a message came from a group rather than from a contact.
     pub fn is_from_group(&self) -> bool {
         self.data.get("from").and_then(Json::as_str).is_some_and(|from| from.ends_with("@g.us"))
     }
 }
 
-/// Equal for all deliveries of one event. By `data.id` where there is one, together with event and session: the same
-/// group message reaches two sessions under one id, and both are to be answered. Otherwise by event, session, timestamp
-/// and data, whatever the order of their keys.
+/// Equal for all deliveries of one event. A message's is its `data.id`, together with event and session: the same group
+/// message reaches two sessions under one id, and both are to be answered. Otherwise it is event, session, timestamp and data,
+/// whatever the order of their keys; an id is not enough there, since it may be that of the session or of the group.
 pub fn dedupe_key(payload: &Json) -> String {
     let part = |name: &str| payload.get(name).cloned().unwrap_or(Json::Null);
-    let id = payload.get("data").and_then(|data| data.get("id")).filter(|id| match id {
+    let is_message = payload.get("event").and_then(Json::as_str) == Some("message");
+    let id = payload.get("data").filter(|_| is_message).and_then(|data| data.get("id")).filter(|id| match id {
         Json::String(text) => !text.is_empty(),
         other => other.is_number(),
     });
@@ -121,6 +135,14 @@ mod tests {
         let mut other = message();
         other["data"]["id"] = json!("3EB0");
         assert_ne!(dedupe_key(&first), dedupe_key(&other));
+    }
+
+    #[test]
+    fn a_session_s_own_id_is_not_that_of_its_changes() {
+        let status = |status: &str, at: u32| json!({"event": "session_status", "session": "s", "timestamp": at, "data": {"id": 42, "status": status}});
+        assert_eq!(dedupe_key(&status("failed", 1)), dedupe_key(&status("failed", 1)));
+        assert_ne!(dedupe_key(&status("failed", 1)), dedupe_key(&status("working", 1)));
+        assert_ne!(dedupe_key(&status("failed", 1)), dedupe_key(&status("failed", 2)));
     }
 
     #[test]

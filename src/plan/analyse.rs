@@ -10,6 +10,7 @@ use super::fields::Input;
 use super::graph::{self, Graph};
 use super::layout::{Layout, Role, Slot};
 use super::references::{At, Names, Place};
+use super::triggers::{self, TriggerParts};
 use super::{PlanOutput, parts, reach};
 use crate::base::limits;
 use crate::expr::{Expr, SyntaxError, Template, TreeError};
@@ -85,7 +86,7 @@ pub(super) struct Analysis<'c, 'w> {
     /// Of each step; None for containers, and where the catalog has none.
     pub specs: Vec<Option<&'c StepSpec>>,
     pub graph: Graph,
-    pub triggers: Vec<Option<Expr>>,
+    pub triggers: Vec<TriggerParts>,
     /// The key of `concurrency`.
     pub key: Option<Template>,
     pub parts: Vec<Parts>,
@@ -105,7 +106,7 @@ pub(super) fn analyse<'c, 'w>(workflow: &'w Workflow, catalog: &'c Catalog) -> A
         .triggers
         .iter()
         .enumerate()
-        .map(|(index, trigger)| trigger_condition(index, trigger, &names, &mut problems))
+        .map(|(index, trigger)| triggers::of(index, trigger, &names, &mut problems))
         .collect();
     let key = workflow.concurrency.as_ref().and_then(|concurrency| {
         template(&concurrency.key, &["concurrency", "key"], Place::new(At::Start), &names, &mut problems)
@@ -157,13 +158,6 @@ fn spec<'c>(slot: &Slot<'_>, catalog: &'c Catalog, problems: &mut Problems) -> O
         }
     }
     spec
-}
-
-fn trigger_condition(index: usize, trigger: &Trigger, names: &Names<'_>, problems: &mut Problems) -> Option<Expr> {
-    let Trigger::Message { when: Some(source), .. } = trigger else { return None };
-    let number = index.to_string();
-    let path = ["triggers", number.as_str(), "message", "when"];
-    expression(source, &path, Place::new(At::Trigger), names, problems)
 }
 
 /// Compiles an expression and checks its names.

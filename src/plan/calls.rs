@@ -1,4 +1,4 @@
-//! What workflows call: the names that are constants, against the workflows there are.
+//! What workflows start: the names that are constants, against the workflows there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,12 @@ use crate::base::Json;
 use crate::base::json::{JsonMap, kind};
 use crate::expr::Tree;
 use crate::lang::diagnostic::suggestion;
-use crate::lang::workflow::InputKind;
+use crate::lang::workflow::{InputKind, Trigger};
 use crate::lang::{Diagnostic, Diagnostics, Source};
 
-/// Checks the calls between the workflows of a folder, by `call` steps with a constant name and by `on_failure`: that the
-/// workflow exists, that it is given the inputs it needs, and that no workflow comes back to itself.
+/// Checks what the workflows of a folder start of each other, by `call` steps with a constant name, by `on_failure` and by
+/// `workflow` triggers: that the workflow exists, that it is given the inputs it needs, and that no workflow comes back to
+/// itself.
 ///
 /// `plans` are all that are without errors of their own, each with its file. `broken` are the names of those that are not: a
 /// call of one of them is no second error. `source` gives a file's text, for the places of what is found; without it the
@@ -53,13 +54,43 @@ pub fn check_calls(
             }
         }
     }
+    for (index, (_, plan)) in plans.iter().enumerate() {
+        for after in afters(plan) {
+            match known.get(after.name) {
+                // It is the earlier one that starts this one. A call that is there already says more.
+                Some(&earlier) if graph.find_edge(nodes[earlier], nodes[index]).is_none() => {
+                    graph.add_edge(nodes[earlier], nodes[index], after);
+                }
+                Some(_) => {}
+                None if broken.contains(after.name) => {}
+                None => {
+                    let names = known.keys().copied().chain(broken.iter().map(String::as_str));
+                    let names: Vec<&str> = names.filter(|name| *name != &*plan.name).collect();
+                    problems[index].push(Problem {
+                        code: "unknown-workflow",
+                        message: format!("there is no workflow `{}`", after.name),
+                        help: suggestion(after.name, "workflows", names),
+                        path: after.path,
+                    });
+                }
+            }
+        }
+    }
     for circle in circles(&graph) {
         let drawing: Vec<&str> = circle.iter().map(|node| &*plans[graph[*node]].1.name).collect();
+        let edges = circle.windows(2).filter_map(|pair| graph.find_edge(pair[0], pair[1]));
+        let has_after = edges.into_iter().any(|edge| graph[edge].after);
         let Some(edge) = graph.find_edge(circle[0], circle[1]) else { continue };
-        problems[graph[circle[0]]].push(Problem {
+        // The words of an edge stand in the file of who calls, or of who comes after.
+        let teller = if graph[edge].after { circle[1] } else { circle[0] };
+        let (verb, help) = match has_after {
+            true => ("start", "remove one of these calls or triggers"),
+            false => ("call", "remove one of these calls"),
+        };
+        problems[graph[teller]].push(Problem {
             code: "call-cycle",
-            message: format!("these workflows call each other in a circle: {}", drawing.join(" → ")),
-            help: Some("remove one of these calls".to_string()),
+            message: format!("these workflows {verb} each other in a circle: {}", drawing.join(" → ")),
+            help: Some(help.to_string()),
             path: graph[edge].path.clone(),
         });
     }
@@ -75,6 +106,8 @@ struct Call<'p> {
     path: Vec<String>,
     /// What it is given as inputs; None when that is known only when it is called.
     given: Option<Given<'p>>,
+    /// It is no call: the other one begins after this one's end.
+    after: bool,
 }
 
 /// The inputs of a call, by name; their values where they are constants.
@@ -96,7 +129,12 @@ fn calls(plan: &Plan) -> Vec<Call<'_>> {
     let mut calls = Vec::new();
     if let Some(name) = plan.on_failure.as_deref() {
         let path = vec!["on_failure".to_string()];
-        calls.push(Call { name, path: path.clone(), given: Some(Given { values: BTreeMap::new(), path }) });
+        calls.push(Call {
+            name,
+            path: path.clone(),
+            given: Some(Given { values: BTreeMap::new(), path }),
+            after: false,
+        });
     }
     if plan.steps.iter().all(|step| step.calls.is_none()) {
         return calls;
@@ -121,9 +159,23 @@ fn calls(plan: &Plan) -> Vec<Call<'_>> {
             }
             Some(_) => None,
         };
-        calls.push(Call { name, path, given });
+        calls.push(Call { name, path, given, after: false });
     }
     calls
+}
+
+/// The workflows after whose runs this one begins.
+fn afters(plan: &Plan) -> Vec<Call<'_>> {
+    let triggers = plan.triggers.iter().enumerate();
+    let named = triggers.filter_map(|(index, trigger)| match &trigger.trigger {
+        Trigger::Workflow { name, .. } => Some((index, name)),
+        _ => None,
+    });
+    let after = named.map(|(index, name)| {
+        let path = ["triggers", &index.to_string(), "workflow", "name"].map(String::from).to_vec();
+        Call { name, path, given: None, after: true }
+    });
+    after.collect()
 }
 
 /// The field of a call that holds what the called workflow gets.
@@ -267,5 +319,31 @@ mod tests {
             ["a.yaml call-cycle 2:13 these workflows call each other in a circle: a → a (remove one of these calls)"]
         );
         assert_eq!(mistakes(&[("a", &call("c")), ("b", &call("c")), ("c", SET)], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_workflow_trigger_names_another_one_and_closes_no_circle() {
+        let after = |name: &str| format!("triggers: [{{ workflow: {{ name: {name} }} }}]\n{SET}");
+        assert_eq!(mistakes(&[("a", SET), ("b", &after("a")), ("c", &after("b")), ("d", &after("b"))], &[]), [""; 0]);
+        assert_eq!(
+            mistakes(&[("import", SET), ("b", &after("imprt")), ("c", &after("half"))], &["half"]),
+            ["b.yaml unknown-workflow 2:32 there is no workflow `imprt` (did you mean `import`?)"]
+        );
+        assert_eq!(
+            mistakes(&[("a", &after("a"))], &[]),
+            [
+                "a.yaml call-cycle 2:32 these workflows start each other in a circle: a → a (remove one of these calls or triggers)"
+            ]
+        );
+        assert_eq!(
+            mistakes(&[("a", &after("b")), ("b", &after("a"))], &[]),
+            [
+                "b.yaml call-cycle 2:32 these workflows start each other in a circle: a → b → a (remove one of these calls or triggers)"
+            ]
+        );
+        // It calls the one whose end starts it.
+        let calls = "triggers: [{ workflow: { name: b } }]\nsteps: [{ id: a, uses: call, with: { workflow: b } }]";
+        let found = mistakes(&[("a", calls), ("b", SET)], &[]);
+        assert!(found.len() == 1 && found[0].contains("in a circle: a → b → a"), "{found:?}");
     }
 }

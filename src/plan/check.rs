@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::analyse::{Analysis, Part, analyse};
-use super::{Checked, digest};
+use super::{Checked, digest, hooks};
 use crate::base::json::JsonMap;
 use crate::lang::catalog::FieldKind;
 use crate::lang::{Catalog, Diagnostics, Parsed, Source, Spans};
@@ -32,6 +32,7 @@ pub fn check(source: &Source, folder: &Path, catalog: &Catalog, vars: &JsonMap) 
         found.error(problem.code, span, problem.message.clone()).help = problem.help.clone();
     }
     idle_timeouts(&analysis, &spans, &mut found);
+    hooks::secrets(&workflow, catalog, &spans, &mut found);
     let plan = if found.has_errors() { None } else { digest::assemble(&workflow, analysis) };
     Checked { name, plan: plan.map(Arc::new), diagnostics: found.finish() }
 }

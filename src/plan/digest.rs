@@ -9,7 +9,7 @@ use super::analyse::{Analysis, Parts, analyse};
 use super::fields::Input;
 use super::graph::Graph;
 use super::layout::{Role, Slot};
-use super::{Plan, PlanConcurrency, PlanForEach, PlanOnce, PlanStep, PlanTrigger};
+use super::{Plan, PlanConcurrency, PlanForEach, PlanOnce, PlanStep};
 use crate::base::hex::hex;
 use crate::base::{Effect, Json, limits};
 use crate::lang::workflow::{Join, OnUnknown, Retry, StepDef};
@@ -45,7 +45,7 @@ pub(super) fn assemble(workflow: &Arc<Workflow>, analysis: Analysis<'_, '_>) -> 
         name: workflow.name.as_str().into(),
         vars: Arc::new(Json::Object(workflow.vars.clone())),
         default_inputs: Arc::new(defaults),
-        triggers: plan_triggers.map(|(trigger, when)| PlanTrigger { trigger, when }).collect(),
+        triggers: plan_triggers.map(|(trigger, parts)| parts.of(trigger)).collect(),
         blocks: layout.blocks,
         concurrency: concurrency.map(|(concurrency, key)| PlanConcurrency {
             key,

@@ -11,6 +11,7 @@ mod digest;
 mod fields;
 mod folder;
 mod graph;
+mod hooks;
 pub mod inputs;
 mod layout;
 mod parts;
@@ -18,6 +19,7 @@ mod reach;
 mod recipients;
 mod references;
 mod render;
+mod triggers;
 mod with;
 
 use std::sync::Arc;
@@ -95,6 +97,10 @@ pub struct PlanOnce {
 pub struct PlanTrigger {
     pub trigger: Trigger,
     pub when: Option<Expr>,
+    /// What makes two deliveries of a webhook one.
+    pub dedupe: Option<Expr>,
+    /// The body of its answer.
+    pub respond: Option<Tree>,
 }
 
 /// One step, compiled. A `for_each` is a step of its own, which [`StepDef::BLOCK`](crate::lang::workflow::StepDef::BLOCK)

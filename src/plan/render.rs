@@ -198,6 +198,21 @@ fn describe(trigger: &Trigger) -> String {
         Trigger::Message { session: None, .. } => "message".to_string(),
         Trigger::Schedule { cron, timezone, .. } => format!("{cron} ({timezone})"),
         Trigger::Manual => "manual".to_string(),
+        Trigger::SessionStatus { session, status, .. } => {
+            let status = if status.is_empty() { "status".to_string() } else { status.join(", ") };
+            session.as_ref().map_or(status.clone(), |session| format!("{session}: {status}"))
+        }
+        Trigger::GroupJoin { session, group, .. } => match group.as_ref().or(session.as_ref()) {
+            Some(place) => format!("join of {place}"),
+            None => "join of a group".to_string(),
+        },
+        Trigger::SessionEvents { session, .. } => format!("events of {session}"),
+        Trigger::Webhook(hook) => format!("webhook {}", hook.path),
+        Trigger::Workflow { name, status } if status.is_empty() => format!("after {name}"),
+        Trigger::Workflow { name, status } => {
+            let status: Vec<_> = status.iter().map(|end| end.as_str()).collect();
+            format!("after {name} {}", status.join(", "))
+        }
     }
 }
 

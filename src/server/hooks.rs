@@ -1,20 +1,23 @@
-//! `POST /hooks/moltflow`: answered 200 only after every run it starts is committed, and every run that waited for it has it
+//! `POST /hooks/…`: answered 200 only after every run it starts is committed, and every run that waited for it has it
 //! (invariant 9).
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{Problem, Server};
 use crate::base::Json;
 use crate::base::limits;
 use crate::moltflow::{self, signature};
-use crate::triggers::message;
+use crate::triggers::delivered;
+use crate::triggers::webhook::{self, Answer, Received, Refused, Wanted};
 
+/// MoltFlow's own.
 pub async fn moltflow(
     State(server): State<Arc<Server>>,
     headers: HeaderMap,
@@ -33,15 +36,70 @@ pub async fn moltflow(
     let event =
         moltflow::Event::parse(&payload).map_err(|error| Problem::bad_request("not_an_event", error.to_string()))?;
     let payload = Arc::new(payload);
-    let submissions = message::submissions(&server.live.now(), &event, &payload, server.clock.now());
+    let submissions = delivered::submissions(&server.live.now(), &event, &payload, server.clock.now());
     let accepted = server.engine.submit(submissions).await?;
     // Whoever is answered 503 delivers again: what was accepted above is known then.
     let delivered = server.engine.deliver(&event.event, &moltflow::dedupe_key(&payload), &payload).await?;
-    let mut answer = json!({"accepted": accepted.iter().flatten().count()});
+    Ok(axum::Json(counted(accepted.iter().flatten().count(), delivered)))
+}
+
+/// Those of workflows.
+pub async fn generic(
+    State(server): State<Arc<Server>>,
+    Path(path): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(unread)?;
+    let served = server.live.now();
+    let received = Received { headers: &headers, query: uri.query().unwrap_or_default(), body: &body };
+    let believers = webhook::believers(&served, &path, &received, &server.secrets).map_err(refused)?;
+    let event = received.event(&path, believers.signatures());
+    let event = event.map_err(|error| match error {
+        webhook::BadBody::NotJson(_) => Problem::bad_request("not_json", error.to_string()),
+        webhook::BadBody::NotText => Problem::bad_request("unreadable_body", error.to_string()),
+    })?;
+    let event = Arc::new(event);
+    let Wanted { submissions, answer, key } = believers.wanted(&event, server.clock.now(), server.clock.random());
+    let accepted = server.engine.submit(submissions).await?;
+    let delivered = server.engine.deliver("webhook", &key, &event).await?;
+    Ok(match answer {
+        Some(answer) => answered(answer),
+        None => axum::Json(counted(accepted.iter().flatten().count(), delivered)).into_response(),
+    })
+}
+
+fn counted(accepted: usize, delivered: usize) -> Json {
+    let mut answer = json!({"accepted": accepted});
     if delivered > 0 {
         answer["delivered"] = json!(delivered);
     }
-    Ok(axum::Json(answer))
+    answer
+}
+
+/// Text is sent as it is, anything else as JSON.
+fn answered(Answer { status, body }: Answer) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    match body {
+        None => status.into_response(),
+        Some(Json::String(text)) => {
+            (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+        }
+        Some(body) => (status, axum::Json(body)).into_response(),
+    }
+}
+
+fn refused(refused: Refused) -> Problem {
+    match refused {
+        Refused::Unknown => {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "no workflow has a webhook at this address")
+        }
+        Refused::Unsigned { header } => {
+            let detail = format!("{header} is not the HMAC-SHA256 of the body under the webhook's secret");
+            Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", detail)
+        }
+    }
 }
 
 fn unread(rejection: BytesRejection) -> Problem {

@@ -24,6 +24,7 @@ use crate::engine::ports::{Clock, Query, RunFilter};
 use crate::engine::run::Engine;
 use crate::triggers::live::Live;
 use crate::triggers::schedule::Schedules;
+use crate::triggers::webhook::Secrets;
 
 pub use self::problem::Problem;
 pub use self::serve::{Bounds, serve};
@@ -38,6 +39,8 @@ pub struct Server {
     pub schedules: Schedules,
     pub token: Option<Secret>,
     pub webhook_secret: Option<Secret>,
+    /// Those that webhooks of workflows may name.
+    pub secrets: Secrets,
 }
 
 /// All routes.
@@ -60,6 +63,7 @@ pub fn router(server: Server) -> Router {
         .layer(from_fn_with_state(server.clone(), guard::guard));
     Router::new()
         .route("/hooks/moltflow", post(hooks::moltflow))
+        .route("/hooks/{*path}", post(hooks::generic))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(api)

@@ -54,6 +54,7 @@ async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
         schedules,
         token: None,
         webhook_secret: None,
+        secrets: Secrets::new(),
     })
 }
 

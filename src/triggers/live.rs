@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::index::Index;
 use crate::engine::ports::Workflows;
 use crate::lang::Diagnostic;
-use crate::lang::workflow::Trigger;
+use crate::lang::workflow::End;
 use crate::plan::{Folder, Plan};
 
 /// The one place that says what is served. Cloning gives another handle to it.
@@ -24,9 +25,8 @@ pub struct Served {
     workflows: Vec<ServedWorkflow>,
     /// What is wrong with files, the ones whose last good version is served too.
     problems: Vec<Diagnostic>,
-    /// Plans that take messages of any session, and those that take messages of one only. No plan is in both.
-    any_session: Vec<Arc<Plan>>,
-    by_session: HashMap<String, Vec<Arc<Plan>>>,
+    /// Of those that are enabled.
+    index: Index,
 }
 
 /// A workflow and where it comes from.
@@ -65,29 +65,19 @@ impl Workflows for Live {
     fn plan(&self, name: &str) -> Option<Arc<Plan>> {
         self.now().find(name).map(|served| served.plan.clone())
     }
+
+    fn after(&self, name: &str, end: End) -> Vec<Arc<Plan>> {
+        self.now().index.after(name, end)
+    }
 }
 
 impl Served {
     /// `workflows` must not hold a name twice.
     pub fn new(mut workflows: Vec<ServedWorkflow>, problems: Vec<Diagnostic>) -> Self {
         workflows.sort_by(|a, b| a.plan.name.cmp(&b.plan.name));
-        let mut any_session = Vec::new();
-        let mut by_session: HashMap<String, Vec<Arc<Plan>>> = HashMap::new();
-        for ServedWorkflow { plan, .. } in workflows.iter().filter(|served| served.plan.workflow.enabled) {
-            let sessions = plan.triggers.iter().filter_map(|trigger| match &trigger.trigger {
-                Trigger::Message { session, .. } => Some(session.as_deref()),
-                Trigger::Schedule { .. } | Trigger::Manual => None,
-            });
-            let sessions: BTreeSet<Option<&str>> = sessions.collect();
-            if sessions.contains(&None) {
-                any_session.push(plan.clone());
-                continue;
-            }
-            for session in sessions.into_iter().flatten() {
-                by_session.entry(session.to_string()).or_default().push(plan.clone());
-            }
-        }
-        Self { workflows, problems, any_session, by_session }
+        let enabled = workflows.iter().map(|served| &served.plan).filter(|plan| plan.workflow.enabled);
+        let index = Index::of(enabled);
+        Self { workflows, problems, index }
     }
 
     /// The folder as it was checked at the start.
@@ -124,9 +114,20 @@ impl Served {
         self.workflows.iter().map(|served| &served.plan).filter(|plan| plan.workflow.enabled)
     }
 
-    /// The plans that may want a message of `session`: each of them once, and no others are looked at.
-    pub fn listening(&self, session: &str) -> impl Iterator<Item = &Arc<Plan>> {
-        self.any_session.iter().chain(self.by_session.get(session).into_iter().flatten())
+    /// The plans with a trigger of this kind that may want what happens in `session`: each of them once, and no others are
+    /// looked at.
+    pub fn listening(&self, kind: &str, session: &str) -> impl Iterator<Item = &Arc<Plan>> {
+        self.index.listening(kind, session)
+    }
+
+    /// The sessions whose stream of events somebody wants.
+    pub fn watched(&self) -> BTreeSet<String> {
+        self.index.sessions("session_events")
+    }
+
+    /// The plans that have a webhook at `path`.
+    pub fn hooked(&self, path: &str) -> &[Arc<Plan>] {
+        self.index.hooked(path)
     }
 }
 
@@ -149,13 +150,43 @@ mod tests {
             "name: off\nenabled: false\ntriggers: [{ message: {} }]",
             "name: none\ntriggers: [manual]",
         ]);
-        let names = |session: &str| served.listening(session).map(|plan| plan.name.to_string()).collect::<Vec<_>>();
+        let names =
+            |session: &str| served.listening("message", session).map(|plan| plan.name.to_string()).collect::<Vec<_>>();
         assert_eq!(names("one"), ["a", "b", "c"]);
         assert_eq!(names("two"), ["a", "c"]);
         assert_eq!(names("three"), ["a"]);
         assert_eq!(served.find("off").map(|served| &*served.plan.name), Some("off"));
         assert!(served.find("offf").is_none());
         assert_eq!(served.enabled().count(), 4);
+    }
+
+    #[test]
+    fn other_events_meet_those_that_want_them() {
+        let served = served(&[
+            "name: a\ntriggers: [{ session_status: {} }, { group_join: { session: one } }, { workflow: { name: z } }]",
+            "name: b\ntriggers: [{ session_events: { session: one } }, { session_events: { session: two } }, { webhook: { path: x/y } }]",
+            "name: c\ntriggers: [{ message: {} }, { webhook: { path: x/y } }, { webhook: { path: x/y, when: true } }, { workflow: { name: z, status: failed } }]",
+            "name: off\nenabled: false\ntriggers: [{ webhook: { path: x/y } }, { workflow: { name: z } }, { session_events: { session: off } }]",
+        ]);
+        let names = |plans: Vec<&Arc<Plan>>| plans.iter().map(|plan| plan.name.to_string()).collect::<Vec<_>>();
+        let listening = |kind: &str, session: &str| names(served.listening(kind, session).collect());
+        assert_eq!(listening("session_status", "one"), ["a"]);
+        assert_eq!((listening("group_join", "one"), listening("group_join", "two").len()), (vec!["a".to_string()], 0));
+        assert_eq!(
+            (listening("session_events", "two"), listening("message", "two")),
+            (vec!["b".into()], vec!["c".into()])
+        );
+        assert_eq!(served.watched(), ["one", "two"].map(String::from).into());
+        assert_eq!(names(served.hooked("x/y").iter().collect()), ["b", "c"]);
+        assert!(served.hooked("x").is_empty());
+        let live = Live::new(served);
+        let after =
+            |name: &str, end: End| live.after(name, end).iter().map(|plan| plan.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            (after("z", End::Failed), after("z", End::Succeeded)),
+            (vec!["a".into(), "c".into()], vec!["a".into()])
+        );
+        assert!(after("a", End::Failed).is_empty());
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod shown;
 mod stops;
 mod support;
 mod takeover;
+mod triggers;
 mod validate;
 mod values;
 mod words;

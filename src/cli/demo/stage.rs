@@ -129,13 +129,14 @@ fn config(
         workflows: folder.path().join("workflows"),
         plugins: folder.path().join("plugins"),
         database: folder.path().join("demo.db"),
-        server: Server { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), token: None },
+        server: Server { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), public_url: None, token: None },
         moltflow: Some(moltflow::Config {
             base_url: sandbox.moltflow_url.clone(),
             credentials: Credentials::ApiKey(options.api_key.clone()),
         }),
         region: None,
         webhook_secret: Some(webhook_secret),
+        secrets: Default::default(),
         ai: AiProviders {
             default: "sandbox".to_string(),
             providers: BTreeMap::from([("sandbox".to_string(), provider)]),

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::execute::{Done, expression};
 use super::mail::Mail;
 use super::scope::scope_of;
-use super::{LoadError, PlanError, Shared, Submission, SubmitError};
+use super::{LoadError, PlanError, Shared, Submission, SubmitError, follow};
 use crate::base::json::{JsonMap, bounded};
 use crate::base::{Json, Millis, RunId, limits};
 use crate::engine::decide::Input;
@@ -36,7 +36,7 @@ pub fn call(
     place: &Place,
 ) -> impl Future<Output = Done> + Send + use<> {
     let (caller, place) = (state.id, place.clone());
-    let depth = state.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
+    let depth = follow::depth(state) + 1;
     let called = state.attempt(plan, &place).and_then(|slot| match &slot.phase {
         Phase::Waiting { why: Waiting::Call { child, workflow, inputs }, .. } => {
             Some((*child, workflow.clone(), inputs.clone()))
@@ -102,7 +102,7 @@ pub async fn again(shared: &Shared, run: RunId, error: StoreError) -> Result<(),
     }
 }
 
-fn unsubmitted(error: SubmitError) -> StoreError {
+pub(super) fn unsubmitted(error: SubmitError) -> StoreError {
     match error {
         SubmitError::Store(error) => error,
         error => StoreError::Unavailable(error.to_string()),
@@ -158,7 +158,7 @@ fn result_of(state: &RunState, workflow: &str) -> Result<Json, Failure> {
 }
 
 /// The step and the failure that a failed run is about.
-fn first_failure(state: &RunState) -> Option<(Option<u32>, &Failure)> {
+pub(super) fn first_failure(state: &RunState) -> Option<(Option<u32>, &Failure)> {
     if let Some(failure) = state.failure.as_ref().or(state.ending.as_ref().map(|(_, failure)| failure)) {
         return Some((None, failure));
     }
@@ -274,6 +274,7 @@ fn failure_event(plan: &Plan, state: &RunState) -> Json {
         "step": first.map(|step| plan.steps[step as usize].id.to_string()),
         "failure": failure,
         "trigger": *state.event,
+        follow::DEPTH: follow::depth(state),
     })
 }
 

@@ -15,7 +15,7 @@ use super::claims::Claims;
 use super::execute::{Done, Tools, prepare};
 use super::mail::{Answer, Mail};
 use super::values::{ItemValues, ValueError};
-use super::{calls, collect, deliver, snapshot};
+use super::{calls, collect, deliver, follow, snapshot};
 use crate::base::json::text_len;
 use crate::base::{Effect, Millis, limits};
 use crate::engine::decide::{Command, Decision, Input, Refused, decide};
@@ -98,6 +98,8 @@ pub(super) struct Work {
     lost: Option<StoreError>,
     /// What is to be done at the end is being done.
     finishing: bool,
+    /// The end is among `pending`, and these begin before it is durable. Nothing is decided in between.
+    followers: Vec<Arc<Plan>>,
     pub(super) values: ItemValues,
     pub(super) inputs: VecDeque<Done>,
 }
@@ -183,7 +185,7 @@ impl Driver {
 
     /// Takes inputs until none is known, or as many as one commit holds: results that are there already share it.
     async fn decide_all(&mut self) -> Result<(), Refused> {
-        while !self.is_full() {
+        while !self.is_full() && self.work.followers.is_empty() {
             // Mail last: what a person says is about the state after everything that has happened.
             if let Some(done) = self.work.inputs.pop_front() {
                 self.decide(done).await?;
@@ -257,8 +259,9 @@ impl Driver {
                 _ => false,
             };
             self.settle_claim(event).await;
-            if matches!(event, Event::RunEnded { .. }) {
+            if let Event::RunEnded { status, .. } = event {
                 self.let_go();
+                self.work.followers = follow::followers(&self.shared, &self.plan, *status);
             }
             if let Event::StepSucceeded { step, items, .. } | Event::StepFailed { step, items, .. } = event
                 && self.plan.steps[*step as usize].for_each.is_some()
@@ -445,6 +448,9 @@ impl Driver {
 
     /// Makes all that was decided durable, however long the store takes to be available.
     async fn commit(&mut self) -> Result<(), StoreError> {
+        if !self.work.followers.is_empty() {
+            self.begin_followers().await?;
+        }
         if !self.work.pending.is_empty() || !self.work.writes.is_empty() {
             let commit = self.next_commit();
             self.work.pending_bytes = 0;
@@ -460,6 +466,29 @@ impl Driver {
             let _ = answer.send(Ok(()));
         }
         Ok(())
+    }
+
+    /// Begins the runs that follow this one's end, before that end is durable: so it is done again if a crash comes first, and
+    /// their keys make it once. What the end rests on must be durable before, or the run might end otherwise the second time.
+    async fn begin_followers(&mut self) -> Result<(), StoreError> {
+        let followers = std::mem::take(&mut self.work.followers);
+        let before = self.work.pending.len().saturating_sub(1);
+        if before > 0 || !self.work.writes.is_empty() {
+            let commit = Commit {
+                run: self.state.id,
+                expected: self.state.version - self.work.pending.len() as u64,
+                events: self.work.pending.drain(..before).collect(),
+                status: RunStatus::Running,
+                wake_at: None,
+                finished_at: None,
+                expires_at: None,
+                writes: std::mem::take(&mut self.work.writes),
+                listens: None,
+                snapshot: None,
+            };
+            self.shared.commit(&self.plan, &self.state, commit).await?;
+        }
+        follow::begin(&self.shared, &self.plan, &self.state, followers).await
     }
 
     /// Has the run's row say what it waits for: the latest commit was made while something was still to be done, such as to

@@ -7,6 +7,7 @@ mod collect;
 mod deliver;
 mod driver;
 mod execute;
+mod follow;
 mod ids;
 pub mod keys;
 pub mod lanes;

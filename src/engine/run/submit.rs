@@ -17,7 +17,7 @@ use crate::plan::Plan;
 #[derive(Clone, Debug)]
 pub struct Submission {
     pub plan: Arc<Plan>,
-    /// `message`, `schedule`, `manual`, `call`, `failure`.
+    /// `message`, `schedule`, `manual`, `call`, `failure`, or another kind of trigger.
     pub trigger: &'static str,
     pub event: Arc<Json>,
     pub inputs: Arc<Json>,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::find::{Found, Stamp, find};
 
-use super::{Plan, check, check_calls};
+use super::{Plan, check, check_calls, hooks};
 use crate::base::json::JsonMap;
 use crate::lang::{Catalog, Diagnostic, Source};
 
@@ -86,13 +86,15 @@ impl Folder {
     }
 }
 
-/// What is wrong with the calls between the workflows of `files`.
+/// What is wrong between the workflows of `files`: what they start of each other, and the paths they share.
 pub fn calls_of(files: &[CheckedFile], source: &dyn Fn(&str) -> Option<Source>) -> Vec<Diagnostic> {
     let named: Vec<_> =
         files.iter().filter_map(|file| Some((file.path.display().to_string(), file.plan.as_ref()?))).collect();
     let plans: Vec<_> = named.iter().map(|(file, plan)| (file.as_str(), &***plan)).collect();
     let broken = files.iter().filter(|file| file.plan.is_none()).filter_map(|file| file.name.clone()).collect();
-    check_calls(&plans, &broken, source)
+    let mut found = check_calls(&plans, &broken, source);
+    found.extend(hooks::shared_paths(&plans, source));
+    found
 }
 
 impl CheckedFile {

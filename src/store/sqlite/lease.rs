@@ -131,6 +131,17 @@ impl Lease {
     }
 }
 
+/// The process whose lease runs at `now`, unless that is proved to have ended; for who only looks.
+pub async fn owner(connection: &mut SqliteConnection, now: Millis) -> Result<Option<u32>, sqlx::Error> {
+    let Some(row) = connection.fetch_optional("SELECT holder, until FROM lease").await? else { return Ok(None) };
+    let (holder, until): (String, Millis) = (row.try_get(0)?, row.try_get(1)?);
+    // A lock that nobody has, so that only the end of the process proves anything.
+    let own = Holder::of_this_process(FileId { device: 0, inode: 0 });
+    let holder = serde_json::from_str::<Holder>(&holder).ok();
+    let alive = holder.filter(|holder| until > now && !holder.is_gone(&own));
+    Ok(alive.map(|holder| holder.pid))
+}
+
 impl Holder {
     fn of_this_process(lock: FileId) -> Self {
         let pid = std::process::id();

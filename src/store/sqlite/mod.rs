@@ -5,6 +5,7 @@ mod batch;
 mod connection;
 mod error;
 mod files;
+mod inspect;
 mod keys;
 mod lease;
 mod lock;
@@ -28,6 +29,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::inspect::{Inspection, inspect};
 pub use self::lock::{Lock, LockError};
 
 use self::connection::WriteConnection;

@@ -339,6 +339,6 @@ fn name(plan: &Plan, cron: &str, zone: &str) -> String {
 fn schedules(plan: &Plan) -> impl Iterator<Item = (usize, &str, &str)> {
     plan.triggers.iter().enumerate().filter_map(|(index, trigger)| match &trigger.trigger {
         Trigger::Schedule { cron, timezone, .. } => Some((index, cron.as_str(), timezone.as_str())),
-        Trigger::Message { .. } | Trigger::Manual => None,
+        _ => None,
     })
 }

@@ -1,6 +1,6 @@
 //! An engine in a test's hands: steps end when the test says so, time passes when the test says so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +22,7 @@ use crate::engine::tests::clock::SimClock;
 use crate::engine::tests::far::Far;
 use crate::engine::tests::store::{Death, Frail};
 use crate::lang::catalog::{Field, FieldKind, Fields, Ports};
+use crate::lang::workflow::{End, Trigger};
 use crate::lang::{Catalog, Source, StepSpec, render};
 use crate::plan::{Plan, check};
 use crate::store::memory::MemoryStore;
@@ -194,16 +195,29 @@ pub fn try_workflow(name: &str, text: &str) -> Result<Arc<Plan>, String> {
     } else {
         format!("steps:\n{text}")
     };
-    let source = Source { path: "t.yaml".into(), text: format!("name: {name}\ntriggers: [manual]\n{keys}\n") };
+    let manual = if keys.starts_with("triggers:") { "" } else { "triggers: [manual]\n" };
+    let source = Source { path: "t.yaml".into(), text: format!("name: {name}\n{manual}{keys}\n") };
     let checked = check(&source, Path::new("."), &catalog(), &JsonMap::new());
     checked.plan.ok_or_else(|| render::human(&checked.diagnostics, &[source], false))
 }
 
-struct Folder(HashMap<String, Arc<Plan>>);
+struct Folder(BTreeMap<String, Arc<Plan>>);
 
 impl Workflows for Folder {
     fn plan(&self, name: &str) -> Option<Arc<Plan>> {
         self.0.get(name).cloned()
+    }
+
+    fn after(&self, name: &str, end: End) -> Vec<Arc<Plan>> {
+        let wants = |plan: &Arc<Plan>| {
+            plan.triggers.iter().any(|trigger| match &trigger.trigger {
+                Trigger::Workflow { name: wanted, status } => {
+                    wanted == name && (status.is_empty() || status.contains(&end))
+                }
+                _ => false,
+            })
+        };
+        self.0.values().filter(|plan| wants(plan)).cloned().collect()
     }
 }
 

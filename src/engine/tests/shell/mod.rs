@@ -3,6 +3,7 @@
 mod calls;
 mod ends;
 mod events;
+mod follow;
 pub mod house;
 mod lists;
 mod mail;
