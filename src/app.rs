@@ -27,6 +27,7 @@ use crate::steps::call::Call;
 use crate::steps::data_read::DataRead;
 use crate::steps::fail::Fail;
 use crate::steps::filter::Filter;
+use crate::steps::http::{Http, Web};
 use crate::steps::moltflow_send::MoltflowSend;
 use crate::steps::set::Set;
 use crate::steps::state::State;
@@ -83,7 +84,10 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
     registry.add(Arc::new(Approve::default()));
     registry.add(Arc::new(Call::default()));
     State::all().into_iter().for_each(|step| registry.add(Arc::new(step)));
-    registry.add(Arc::new(DataRead::new(config.workflows.clone())));
+    let credentials = Arc::new(config.credentials.clone());
+    let web = Web { net: net.clone(), credentials, clock: clock.clone() };
+    registry.add(Arc::new(DataRead::new(config.workflows.clone(), web.clone())));
+    registry.add(Arc::new(Http::new(web)));
     if config.ai.providers.is_empty() {
         registry.add(Arc::new(Unconfigured::new(ai_prompt::spec(), "ai")));
     } else {

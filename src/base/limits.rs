@@ -61,8 +61,33 @@ pub const REQUEST_BODY_MS: u64 = 30_000;
 /// An answer of the far side (MoltFlow, a model, the web) that is read into memory.
 pub const HTTP_RESPONSE: usize = 4 * 1024 * 1024;
 
+/// The beginning of a refusal that is read, where the body is read as it comes.
+pub const HTTP_REFUSAL: usize = 16 * 1024;
+
+/// Headers that one request of a workflow may set. Arbitrary, far above what APIs want.
+pub const HTTP_HEADERS: usize = 64;
+
 /// One server-sent event: a large webhook's body in it fits.
 pub const SSE_EVENT: usize = 1024 * 1024;
+
+/// One answer of a model, in bytes of text: many times the longest WhatsApp message, and what fits into [`STEP_OUTPUT`] however it is
+/// escaped.
+pub const AI_ANSWER: usize = 128 * 1024;
+
+/// A model's answer as a stream. Each word of [`AI_ANSWER`] comes in some 300 bytes of JSON; none of it is kept.
+pub const AI_STREAM: usize = 32 * 1024 * 1024;
+
+/// What is said again of an answer that is to be mended, in bytes.
+pub const AI_REPAIR: usize = 32 * 1024;
+
+/// Turns of one conversation that are remembered: more than any model makes use of.
+pub const AI_TURNS: u64 = 100;
+
+/// One conversation that is remembered, in bytes: it is read and written as a whole, by one run after the other.
+pub const AI_HISTORY: usize = 64 * 1024;
+
+/// Models that one question may be put to, one after the other.
+pub const AI_FALLBACKS: usize = 8;
 
 /// A file read by `data.read`, row by row: [`FOR_EACH_ITEMS`] rows of 1 KiB.
 pub const DATA_FILE: u64 = 1024 * 1024 * 1024;
@@ -146,14 +171,14 @@ pub const PLUGIN_HOST_CALLS: u32 = 10_000;
 pub const PLUGINS: usize = 64;
 pub const PLUGIN_STEPS: usize = 64;
 
-/// A JSON Schema of a plugin step, as text.
+/// A JSON Schema of a plugin step or of an `output`, as text.
 pub const PLUGIN_SCHEMA: usize = 64 * 1024;
 
-/// Nodes of a plugin step's schema after its references are followed: what a schema bomb runs into. Every value of an
+/// Nodes of such a schema after its references are followed: what a schema bomb runs into. Every value of an
 /// output may meet each of them.
 pub const PLUGIN_SCHEMA_NODES: usize = 5_000;
 
-/// Nesting of a plugin step's schema, references followed: far above any real one, shallow enough for every recursive walk
+/// Nesting of such a schema, references followed: far above any real one, shallow enough for every recursive walk
 /// over it.
 pub const PLUGIN_SCHEMA_DEPTH: usize = 128;
 

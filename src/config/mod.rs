@@ -5,6 +5,8 @@
 //! value where one is wanted; only `[…]` and `{…}` are read as YAML, and an empty one is as if the key were empty. In the
 //! texts of the file `${NAME}` is read from the environment and `${file:/run/secrets/x}` from a file.
 
+mod ai;
+mod credentials;
 mod environment;
 mod public;
 mod sections;
@@ -21,6 +23,7 @@ use crate::base::{Secret, limits};
 use crate::lang::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::lang::yaml;
 use crate::steps::ai_prompt::AiProviders;
+use crate::steps::credentials::Keyring;
 use crate::{moltflow, net, senders, wasm};
 
 /// Everything a daemon or a run is told.
@@ -39,6 +42,8 @@ pub struct Config {
     /// Those that webhooks of workflows may name; without a value where none is needed ([`Need::Shape`]).
     pub secrets: BTreeMap<String, Option<Secret>>,
     pub ai: AiProviders,
+    /// What `auth` of a step may name.
+    pub credentials: Keyring,
     pub net: net::Policy,
     pub vars: JsonMap,
     pub engine: Engine,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Config, Engine, Need, Server, public};
+use super::{Config, Engine, Need, Server, ai, credentials, public};
 use crate::base::json::JsonMap;
 use crate::base::phone::Region;
 use crate::base::{Secret, limits};
@@ -14,7 +14,7 @@ use crate::lang::yaml::{Entry, Node, Value};
 use crate::moltflow::Credentials;
 use crate::net::Policy;
 use crate::senders::Pace;
-use crate::steps::ai_prompt::{AiProviders, Provider};
+use crate::steps::ai_prompt::AiProviders;
 use crate::{moltflow, senders, wasm};
 
 /// MoltFlow's own address (the guide's).
@@ -39,9 +39,10 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
         None => (None, None, None),
     };
     let ai = match fields.optional("ai") {
-        Some(entry) => ai(&entry.value, &mut net, found),
+        Some(entry) => ai::read(&entry.value, &mut net, found),
         None => AiProviders::default(),
     };
+    let credentials = credentials::read(fields.optional("credentials"), found);
     if let Some(entry) = fields.optional("net") {
         net_section(&entry.value, &mut net, found);
     }
@@ -62,6 +63,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
         webhook_secret,
         secrets,
         ai,
+        credentials,
         net,
         vars: vars.into_iter().collect::<JsonMap>(),
         engine,
@@ -170,45 +172,10 @@ fn country(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<Region> {
     }
 }
 
-fn trust(net: &mut Policy, node: &Node, base_url: &str, found: &mut Diagnostics<'_>) {
+pub(super) fn trust(net: &mut Policy, node: &Node, base_url: &str, found: &mut Diagnostics<'_>) {
     if let Err(error) = net.trust(base_url) {
         found.error("bad-url", node.span.clone(), error.to_string());
     }
-}
-
-fn ai(node: &Node, net: &mut Policy, found: &mut Diagnostics<'_>) -> AiProviders {
-    let Some(mut fields) = Fields::open(node, "`ai`", found) else { return AiProviders::default() };
-    let default = fields.optional("default");
-    let list = fields.required("providers", found);
-    fields.finish(found);
-    let providers = named(list, found, |entry, found| provider(entry, net, found));
-    let chosen = default.and_then(|entry| reader::text(&entry.value, found));
-    if let (Some(name), Some(entry)) = (&chosen, default)
-        && !providers.contains_key(name)
-    {
-        let known = providers.keys().map(String::as_str).collect::<Vec<_>>();
-        found.error("unknown-provider", entry.value.span.clone(), format!("there is no provider `{name}`")).known(
-            name,
-            "providers",
-            known,
-        );
-    }
-    // With one provider there is nothing to choose.
-    let only = || providers.keys().next().cloned().unwrap_or_default();
-    AiProviders { default: chosen.unwrap_or_else(only), providers }
-}
-
-fn provider(entry: &Entry, net: &mut Policy, found: &mut Diagnostics<'_>) -> Option<Provider> {
-    let mut fields = Fields::open(&entry.value, format!("provider `{}`", entry.key), found)?;
-    let base = fields.required("base_url", found);
-    let key = fields.optional("api_key");
-    let model = fields.required("model", found);
-    fields.finish(found);
-    let api_key = secret(key, found);
-    let (base, model) = (base?, model?);
-    let base_url = reader::text(&base.value, found)?;
-    trust(net, &base.value, &base_url, found);
-    Some(Provider { base_url, api_key, model: reader::text(&model.value, found)? })
 }
 
 fn net_section(node: &Node, net: &mut Policy, found: &mut Diagnostics<'_>) {
@@ -251,7 +218,7 @@ fn engine(entry: Option<&Entry>, found: &mut Diagnostics<'_>) -> Engine {
 }
 
 /// A mapping of free names to values of one kind.
-fn named<T>(
+pub(super) fn named<T>(
     entry: Option<&Entry>,
     found: &mut Diagnostics<'_>,
     mut read: impl FnMut(&Entry, &mut Diagnostics<'_>) -> Option<T>,

@@ -45,6 +45,49 @@ fn mistakes_say_where_even_in_the_environment() {
         ),
         ("vars: { a: '${file:/no/such/file}' }\n", &[], "1: the file /no/such/file cannot be read"),
         ("ai: { providers: { a: { base_url: 'ftp://x', model: m } } }\n", &[], "1: `ftp://x/` is no base URL"),
+        (
+            "ai: { providers: { a: { base_url: 'http://x', model: m, kind: openia } } }\n",
+            &[],
+            "1: `openia` is none of its values",
+        ),
+        (
+            "ai: { providers: { a: { base_url: 'http://x', model: m } }, budget: { cost: 5/day } }\n",
+            &[],
+            "1: `budget.cost` cannot be kept: provider `a` has no `prices`",
+        ),
+        (
+            "ai: { providers: { a: { base_url: 'http://x', model: m } }, budget: { tokens: 5 } }\n",
+            &[],
+            "1: expected text, found",
+        ),
+        (
+            "ai: { providers: { a: { base_url: 'http://x', model: m, prices: { input: -1, output: 1 } } } }\n",
+            &[],
+            "1: `-1` is no number from 0",
+        ),
+        ("credentials: { c: { bearer: tttttt } }\n", &[], "1: credential `c` needs `allow`"),
+        ("credentials: { c: { bearer: tttttt, allow: [] } }\n", &[], "1: credential `c` may go nowhere"),
+        (
+            "credentials: { c: { bearer: tttttt, allow: ['*.x.example'] } }\n",
+            &[],
+            "1: credential `c`: `*.x.example` is no host",
+        ),
+        ("credentials: { c: { allow: [x.example] } }\n", &[], "1: credential `c` is one of three kinds"),
+        (
+            "credentials: { c: { bearer: tttttt, header: { name: a, value: b }, allow: [x.example] } }\n",
+            &[],
+            "1: credential `c` is one of three kinds",
+        ),
+        (
+            "credentials: { c: { basic: { user: a }, allow: [x.example] } }\n",
+            &[],
+            "1: `basic` of credential `c` needs `password`",
+        ),
+        (
+            "credentials: { c: { header: { name: 'a b', value: b }, allow: [x.example] } }\n",
+            &[],
+            "1: `a b` is no name of a header",
+        ),
         ("senders: { s: { pace: { rate: 20/week } } }\n", &[], "1: sender `s`: `20/week` is no rate"),
         ("senders: { s: { pace: { rate: 20/h, burst: 0 } } }\n", &[], "1: `0` is no whole number from 1"),
         ("senders: { s: { pace: { rate: 20/h }, daily_cap: 5 } }\n", &[], "1: sender `s` has no key `daily_cap`"),
@@ -80,6 +123,22 @@ fn a_value_of_the_environment_is_taken_as_it_is() {
         };
         assert_eq!(key.expose(), secret);
     }
+}
+
+#[test]
+fn models_and_credentials_are_read_whole() {
+    let text = "ai:\n  default: claude\n  budget: { tokens: 1M/day, cost: 5/day }\n  providers:\n    claude: { kind: anthropic, base_url: 'https://api.anthropic.com/v1', api_key: '${KEY}', model: m, max_tokens: 500, timeout: 30s, stream: true, prices: { input: 3, output: 15 } }\ncredentials:\n  crm: { bearer: '${KEY}', allow: [api.example.com, 'crm.internal:8080'] }\n  old: { basic: { user: ana, password: '${KEY}' }, allow: [x.example] }\n  odd: { header: { name: X-Key, value: '${KEY}' }, allow: [x.example] }\n";
+    let config = load(text, &[("KEY", "s3cret-key")], Need::Everything).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("s3cret-key"), "{shown}");
+    let provider = &config.ai.providers["claude"];
+    assert_eq!((provider.max_tokens, provider.timeout_ms, provider.stream), (Some(500), Some(30_000), true));
+    assert_eq!(provider.kind, crate::steps::ai_prompt::Kind::Anthropic);
+    assert_eq!((config.ai.budget.tokens, config.ai.budget.cost), (Some(1_000_000), Some(5.0)));
+    assert_eq!(config.credentials.0["crm"].allow.len(), 2);
+    assert_eq!(config.credentials.0.len(), 3);
+    // Checking needs none of them.
+    assert!(load(text, &[], Need::Shape).is_ok());
 }
 
 #[test]

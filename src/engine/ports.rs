@@ -264,6 +264,8 @@ pub enum Space {
     History,
     /// What the stream of a session's events told last, by WhatsApp session.
     Stream,
+    /// What `ai.prompt` has spent, by day.
+    Budget,
 }
 
 impl Space {
@@ -276,6 +278,7 @@ impl Space {
             Self::Held => "held",
             Self::History => "history",
             Self::Stream => "stream",
+            Self::Budget => "budget",
         }
     }
 }

@@ -11,6 +11,7 @@ pub struct StepSpec {
     /// As `uses:` says it: `filter`, `ai.prompt`, `keyword-score/score`.
     pub name: String,
     pub summary: String,
+    /// What a step of this kind does, unless a field of it says otherwise ([`FieldKind::Method`], [`FieldKind::Repeatable`]).
     pub effect: Effect,
     pub ports: Ports,
     pub fields: Fields,
@@ -54,7 +55,7 @@ pub enum Fields {
 }
 
 /// One key of `with:`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
     pub kind: FieldKind,
@@ -97,9 +98,19 @@ pub enum FieldKind {
     /// A bare expression over `incoming`, the event that the run is parked for, and everything else in scope. It is not
     /// among what the step sees.
     Incoming,
+    /// A mapping with these keys and no others, or a template that gives one. Their kinds are those that give a value.
+    Object(&'static [Field]),
+    /// A JSON Schema as it stands, without templates: it is compiled when the file is checked.
+    Schema,
     /// An HTTP method, one of these, or a template that gives one. It decides the step's effect; of a template the worst
     /// is assumed.
     Method(&'static [&'static str]),
+    /// `true` or `false`, no template: with `true` the author says that the step may be repeated, whatever its method.
+    Repeatable,
+    /// A text; of the fields of this kind exactly one is given.
+    Source,
+    /// JSON with templates in its strings; of the fields of this kind at most one is given.
+    Body,
 }
 
 /// Every step that a workflow may use.

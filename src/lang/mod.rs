@@ -14,6 +14,7 @@ mod parse;
 pub mod reader;
 pub mod render;
 mod scalar;
+pub mod schema;
 mod source;
 mod spans;
 mod steps;

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::analyse::{Part, Problems, expression, tree_errors};
+use super::layout::Slot;
 use super::references::{Names, Place};
 use super::with::{Field as Compiled, With};
 use crate::base::json::kind;
@@ -10,6 +11,7 @@ use crate::base::{Effect, duration, time};
 use crate::expr::{Expr, Tree};
 use crate::lang::catalog::{Field, FieldKind, Fields};
 use crate::lang::diagnostic::suggestion;
+use crate::lang::schema::{Schema, SchemaError};
 use crate::lang::{StepSpec, is_identifier, is_workflow_name};
 
 /// `with:`, compiled.
@@ -74,6 +76,7 @@ pub(super) fn compile(
             let message = format!("`{}` needs `with.{name}`", spec.name);
             problems.add("missing-key", &slot.at(&["uses"]), Part::Value, message);
         }
+        choices(slot, spec, problems);
         if let (Some(pause), Some(until)) = (spec.field(FieldKind::Pause), spec.field(FieldKind::Until)) {
             let (pause, until) = (pause.name, until.name);
             match (is_given(pause), is_given(until)) {
@@ -90,6 +93,28 @@ pub(super) fn compile(
         }
     }
     input
+}
+
+/// Fields of which one is to be given, or at most one.
+fn choices(slot: &Slot<'_>, spec: &StepSpec, problems: &mut Problems) {
+    let Fields::Known(known) = &spec.fields else { return };
+    for kind in [FieldKind::Source, FieldKind::Body] {
+        let names: Vec<&str> = known.iter().filter(|field| field.kind == kind).map(|field| field.name).collect();
+        let is_given = |name: &&str| slot.step.with.get(*name).is_some_and(|value| !value.is_null());
+        let given: Vec<&str> = names.iter().copied().filter(is_given).collect();
+        let listed = names.iter().map(|name| format!("`with.{name}`")).collect::<Vec<_>>().join(" or ");
+        match given[..] {
+            [] if kind == FieldKind::Source && !names.is_empty() => {
+                let message = format!("`{}` needs {listed}", spec.name);
+                problems.add("missing-key", &slot.at(&["uses"]), Part::Value, message);
+            }
+            [_, second, ..] => {
+                let message = format!("`{}` takes {listed}, not both", spec.name);
+                problems.add("conflicting-keys", &slot.at(&["with", second]), Part::Key, message);
+            }
+            _ => {}
+        }
+    }
 }
 
 struct Cx<'a, 'p> {
@@ -119,14 +144,14 @@ impl Cx<'_, '_> {
 
     fn known(&mut self, field: &Field, value: &Json, path: &[&str]) -> Option<Compiled> {
         // What is required and empty is reported as missing.
-        if value.is_null() && field.kind != FieldKind::Any {
+        if value.is_null() && !matches!(field.kind, FieldKind::Any | FieldKind::Body) {
             return None;
         }
         match field.kind {
-            FieldKind::Any => Some(self.tree(value, path)),
+            FieldKind::Any | FieldKind::Body => Some(self.tree(value, path)),
             FieldKind::Condition => self.condition(value, path).map(Compiled::Condition),
             FieldKind::Conditions => self.conditions(value, path),
-            FieldKind::Text => match value {
+            FieldKind::Text | FieldKind::Source => match value {
                 Json::String(_) | Json::Number(_) => Some(self.tree(value, path)),
                 _ => self.wrong(path, "text", value),
             },
@@ -193,6 +218,26 @@ impl Cx<'_, '_> {
                 }
                 _ => self.wrong(path, "text", value),
             },
+            FieldKind::Object(known) => self.object(field.name, known, value, path),
+            FieldKind::Schema => match Schema::of(value.clone()) {
+                Ok(_) => Some(Compiled::Tree(Tree::Constant(value.clone()))),
+                Err(SchemaError { at, message }) => {
+                    let path: Vec<&str> = path.iter().copied().chain(at.iter().map(String::as_str)).collect();
+                    let message = format!("this is no JSON Schema that answers can be checked against: {message}");
+                    self.problems.add("bad-schema", &path, Part::Value, message);
+                    None
+                }
+            },
+            FieldKind::Repeatable => match value {
+                Json::Bool(says) => {
+                    if *says {
+                        self.input.effect = Some(Effect::Idempotent);
+                    }
+                    Some(self.tree(value, path))
+                }
+                // It decides what a crash means, so it cannot depend on a run.
+                _ => self.wrong(path, "true or false", value),
+            },
             FieldKind::Incoming => {
                 self.place.incoming = true;
                 self.input.deferred = self.condition(value, path);
@@ -200,6 +245,35 @@ impl Cx<'_, '_> {
                 None
             }
         }
+    }
+
+    /// A mapping whose keys are known.
+    fn object(&mut self, name: &str, known: &[Field], value: &Json, path: &[&str]) -> Option<Compiled> {
+        let given = match value {
+            Json::Object(given) => given,
+            Json::String(text) if crate::expr::Template::is_one(text) => return Some(self.tree(value, path)),
+            _ => return self.wrong(path, "a mapping", value),
+        };
+        let mut entries = Vec::with_capacity(given.len());
+        for (key, value) in given {
+            let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
+            let Some(field) = known.iter().find(|field| field.name == key) else {
+                let names = known.iter().map(|field| field.name);
+                let shown = crate::lang::reader::shown(key);
+                self.problems.add("unknown-key", &path, Part::Key, format!("`{name}` has no key `{shown}`")).help =
+                    suggestion(key, "keys", names);
+                continue;
+            };
+            if let Some(Compiled::Tree(tree)) = self.known(field, value, &path) {
+                entries.push((key.clone(), tree));
+            }
+        }
+        let absent = |field: &&Field| field.required && given.get(field.name).is_none_or(Json::is_null);
+        for field in known.iter().filter(absent) {
+            let message = format!("`{name}` needs `{}`", field.name);
+            self.problems.add("missing-key", path, Part::Key, message);
+        }
+        Some(Compiled::Tree(Tree::Map(entries)))
     }
 
     fn until(&mut self, value: &Json, path: &[&str]) -> Option<Compiled> {

@@ -3,9 +3,11 @@
 pub mod ai_prompt;
 pub mod approve;
 pub mod call;
+pub mod credentials;
 pub mod data_read;
 pub mod fail;
 pub mod filter;
+pub mod http;
 pub mod moltflow_calls;
 pub mod moltflow_request;
 pub mod moltflow_send;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::bindings::moltrun::step::types::{Effect as WitEffect, PluginInfo, StepInfo};
-use super::schema::Schema;
 use super::text::{clean, is_name};
 use crate::base::Json;
 use crate::base::limits::PLUGIN_STEPS;
+use crate::lang::schema::Schema;
 
 /// Words of the built-in steps: `crm/switch` would promise the ports of `switch` and not have them.
 const RESERVED_STEPS: &[&str] = &[

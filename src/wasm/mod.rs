@@ -21,7 +21,6 @@ mod load;
 mod quota;
 mod runtime;
 mod scan;
-mod schema;
 mod state;
 mod step;
 mod text;

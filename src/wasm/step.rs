@@ -10,13 +10,13 @@ use super::call::{self, Bounds};
 use super::cause::Cause;
 use super::describe::Described;
 use super::runtime::Runtime;
-use super::schema::Schema;
 use super::state::{Attempt, State};
 use super::text::{clean, is_name};
 use crate::base::limits::{PLUGIN_JSON, PLUGIN_LATER_MS, PLUGIN_LOG_LINE, STEP_TIMEOUT_MS};
 use crate::base::{Effect, Json, json};
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::catalog::{Fields, Ports, StepSpec};
+use crate::lang::schema::Schema;
 
 /// What the steps of one plugin share.
 pub(super) struct Plugin {

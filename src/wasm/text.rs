@@ -1,15 +1,6 @@
 //! Texts of guests, made fit for logs, errors and terminals.
 
-/// `text` in at most `limit` bytes (and a mark of the cut), with control characters as spaces, so that a guest can
-/// neither flood a journal nor drive a terminal.
-pub(super) fn clean(text: &str, limit: usize) -> String {
-    let end = text.floor_char_boundary(limit);
-    let mut clean: String = text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if end < text.len() {
-        clean.push('…');
-    }
-    clean
-}
+pub(super) use crate::lang::schema::clean;
 
 /// Whether `name` is `[a-z][a-z0-9]*` with the given signs between, at most 64 bytes.
 pub(super) fn is_name(name: &str, signs: &[char]) -> bool {

@@ -3,15 +3,33 @@
 use serde_json::{Value, json};
 
 use crate::support::folder::Finished;
+use crate::support::shop;
 use crate::support::{Answer, Daemon, Folder, GuideServer, load, repository};
 
-const ONCALL: &str = "15551230000@c.us";
+pub const ONCALL: &str = "15551230000@c.us";
 const CUSTOMER: &str = "15551234567@c.us";
 const WATCHED: &str = "120363012345678901@g.us";
 
-/// A folder whose workflows are those of the repository.
-fn folder(far: &GuideServer) -> Folder {
-    Folder::new(far.address()).configure(|config| config["workflows"] = json!(repository("workflows")))
+/// A folder whose workflows are those of the repository, with the names that they need in its configuration.
+pub fn folder(far: &GuideServer) -> Folder {
+    named(Folder::new(far.address())).configure(|config| config["workflows"] = json!(repository("workflows")))
+}
+
+/// A folder with one of them alone, in which `changes` stand for what takes too long or is elsewhere.
+pub fn shortened(far: &GuideServer, workflow: &str, changes: &[(&str, &str)]) -> Folder {
+    let mut text = std::fs::read_to_string(repository("workflows").join(format!("{workflow}.yaml"))).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{workflow} has no {from:?} any more");
+        text = text.replace(from, to);
+    }
+    named(Folder::new(far.address())).workflow(workflow, &text)
+}
+
+fn named(folder: Folder) -> Folder {
+    folder.configure(|config| {
+        config["secrets"] = json!({"shop": "shop-signs-with-this"});
+        config["credentials"] = json!({"shop": {"bearer": shop::TOKEN, "allow": ["shop.example.com", "127.0.0.1"]}});
+    })
 }
 
 fn run(folder: &Folder, file: &str, event: &Value) -> Finished {
@@ -21,7 +39,7 @@ fn run(folder: &Folder, file: &str, event: &Value) -> Finished {
 }
 
 /// The receiver and text of each message, in the order of arrival.
-fn sent(far: &GuideServer) -> Vec<(String, String)> {
+pub fn sent(far: &GuideServer) -> Vec<(String, String)> {
     far.ledger().messages().into_iter().map(|message| (message.to, message.text)).collect()
 }
 

@@ -8,6 +8,8 @@ mod damage;
 mod demo;
 mod disk;
 mod examples;
+mod examples_sessions;
+mod examples_shop;
 mod far_side;
 mod kill;
 mod kill_at_random;

@@ -23,6 +23,7 @@ use crate::net::Policy;
 use crate::plan::{Folder, Plan};
 use crate::sandbox::{Options, Sandbox};
 use crate::steps::ai_prompt::{AiProviders, Provider};
+use crate::steps::credentials::Keyring;
 use crate::triggers::live::{Live, Served};
 
 /// How long the end waits for what is still at work, in milliseconds. Nothing should be.
@@ -120,11 +121,7 @@ fn config(
     let mut net = Policy::default();
     net.trust(&sandbox.moltflow_url)?;
     net.trust(&sandbox.model_url)?;
-    let provider = Provider {
-        base_url: sandbox.model_url.clone(),
-        api_key: Some(options.model_key.clone()),
-        model: "canned".to_string(),
-    };
+    let provider = Provider::new(&sandbox.model_url, Some(options.model_key.clone()), "canned");
     Ok(Config {
         workflows: folder.path().join("workflows"),
         plugins: folder.path().join("plugins"),
@@ -137,10 +134,8 @@ fn config(
         region: None,
         webhook_secret: Some(webhook_secret),
         secrets: Default::default(),
-        ai: AiProviders {
-            default: "sandbox".to_string(),
-            providers: BTreeMap::from([("sandbox".to_string(), provider)]),
-        },
+        ai: AiProviders::only("sandbox", provider),
+        credentials: Keyring::default(),
         net,
         vars: JsonMap::new(),
         engine: Engine { grace_ms: GRACE_MS, ..Engine::default() },

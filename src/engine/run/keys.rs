@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use crate::base::Json;
-use crate::engine::ports::{Clock, Space, Store, StoreError};
+use crate::engine::ports::{Clock, Space, Store, StoreError, Write};
 
 /// The keys that are held now. Cloning gives another handle to them.
 #[derive(Clone)]
@@ -64,6 +64,16 @@ impl Keys {
         Ok(Held { value, place })
     }
 
+    /// The value of a key, whoever holds it.
+    pub async fn value(&self, space: Space, key: &str) -> Result<Option<Json>, StoreError> {
+        self.0.store.value(space, key, self.0.clock.now()).await
+    }
+
+    /// Writes values outside of any run's commit, for keys that the caller holds or that nobody holds.
+    pub async fn put(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.0.store.put(writes).await
+    }
+
     /// The key, if nobody holds it or waits for it: for those that hold other keys already and so must not wait.
     pub async fn try_hold(&self, space: Space, key: &str) -> Result<Option<Held>, StoreError> {
         let mut place = Place { keys: self.0.clone(), key: (space, key.into()), turn: None };
@@ -114,7 +124,7 @@ mod tests {
 
     use crate::base::{Millis, RunId};
     use crate::engine::event::{Event, RunStatus};
-    use crate::engine::ports::{Commit, NewRun, Write};
+    use crate::engine::ports::{Commit, NewRun};
     use crate::store::memory::MemoryStore;
 
     /// Time that stands still.

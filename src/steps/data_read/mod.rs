@@ -1,16 +1,20 @@
-//! `data.read`: rows of a CSV or JSON file beside the workflow, read as they are taken.
+//! `data.read`: rows of a CSV or JSON file beside the workflow or of the web, read as they are taken.
 
 mod metered;
 mod rows;
+mod web;
+#[cfg(test)]
+mod web_tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
 use self::rows::{Format, RowsError};
+use super::http::Web;
 use super::{field, permanent as failed, spec};
 use crate::base::{Effect, Json, limits};
 use crate::engine::ports::{Outcome, Rows, Step, StepCall, StepError};
@@ -24,21 +28,26 @@ pub struct DataRead {
     spec: StepSpec,
     /// The workflows folder, which a path may not leave.
     root: PathBuf,
+    web: Web,
 }
 
 impl DataRead {
-    pub fn new(root: PathBuf) -> Self {
+    pub fn new(root: PathBuf, web: Web) -> Self {
         let fields = vec![
-            field("path", FieldKind::Text, true, "relative to the workflow file, inside the workflows folder"),
+            field("path", FieldKind::Source, false, "relative to the workflow file, inside the workflows folder"),
+            field("url", FieldKind::Source, false, "http or https, instead of a path"),
             field(
                 "format",
                 FieldKind::OneOf(&["csv", "json", "ndjson"]),
                 false,
-                "if the file's ending does not say it",
+                "if neither ending nor content type say it",
             ),
+            field("headers", FieldKind::Any, false, "of the request for a url"),
+            field("auth", FieldKind::Text, false, "one of credentials, for a url"),
         ];
-        let summary = "the rows of a file: a CSV's as mappings of its header, a JSON list's or NDJSON's as they are";
-        Self { spec: spec("data.read", summary, Effect::Idempotent, fields), root }
+        let summary =
+            "the rows of a file or a url: a CSV's as mappings of its header, a JSON list's or NDJSON's as they are";
+        Self { spec: spec("data.read", summary, Effect::Idempotent, fields), root, web }
     }
 }
 
@@ -48,23 +57,45 @@ impl Step for DataRead {
     }
 
     fn run<'a>(&'a self, call: StepCall) -> BoxFuture<'a, Result<Outcome, StepError>> {
-        ready(Ok(Outcome::Rows(rows_of(self.root.clone(), call)))).boxed()
+        async move {
+            let given = |name: &str| call.input.get(name).is_some_and(|value| !value.is_null());
+            match (given("path"), given("url")) {
+                (true, false) => Ok(Outcome::Rows(rows_of(self.root.clone(), call))),
+                (false, true) => web_rows(web::open(&self.web, &call).await?).map(Outcome::Rows),
+                _ => Err(failed("data.invalid", "with: give one of `path` and `url`")),
+            }
+        }
+        .boxed()
     }
 }
 
-/// The file's rows. They are read on a thread of their own, which waits for whoever takes them.
+/// The file's rows.
 fn rows_of(root: PathBuf, call: StepCall) -> Rows {
+    on_a_thread((), move |sink| read(&root, &call, sink))
+}
+
+/// The rows of an answer.
+fn web_rows(web::Source { name, format, reader, pump }: web::Source) -> Result<Rows, StepError> {
+    Ok(on_a_thread(pump, move |sink| rows::read(format, reader, sink).map_err(|error| unread(&name, error))))
+}
+
+/// What `read` gives to its sink. It works on a thread of its own, which waits for whoever takes the rows; `kept` is dropped
+/// with them.
+fn on_a_thread(
+    kept: impl Send + 'static,
+    read: impl FnOnce(&mut dyn FnMut(Json) -> bool) -> Result<(), StepError> + Send + 'static,
+) -> Rows {
     let (sender, rows) = mpsc::channel(AHEAD);
-    let reader = tokio::task::spawn_blocking(move || read(&root, &call, &mut |row| sender.blocking_send(row).is_ok()));
-    let rows = stream::unfold((rows, Some(reader)), |(mut rows, reader)| async move {
+    let reader = tokio::task::spawn_blocking(move || read(&mut |row| sender.blocking_send(row).is_ok()));
+    let rows = stream::unfold((rows, Some(reader), kept), |(mut rows, reader, kept)| async move {
         if let Some(row) = rows.recv().await {
-            return Some((Ok(row), (rows, reader)));
+            return Some((Ok(row), (rows, reader, kept)));
         }
         // Only the reader itself can say that this is all.
         match reader?.await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some((Err(error), (rows, None))),
-            Err(error) => Some((Err(failed("data.read", error.to_string())), (rows, None))),
+            Ok(Err(error)) => Some((Err(error), (rows, None, kept))),
+            Err(error) => Some((Err(failed("data.read", error.to_string())), (rows, None, kept))),
         }
     });
     Rows(rows.boxed())
@@ -74,11 +105,18 @@ fn read(root: &Path, call: &StepCall, sink: &mut dyn FnMut(Json) -> bool) -> Res
     let name = call.input["path"].as_str().unwrap_or_default();
     let format = format(name, call.input["format"].as_str()).map_err(|message| failed("data.format", message))?;
     let path = inside(root, &call.workflow.folder, name)?;
-    rows::read(format, open(&path, name)?, sink).map_err(|error| match error {
-        RowsError::Io(error) => failed("data.unreadable", format!("{name}: {error}")),
+    rows::read(format, open(&path, name)?, sink).map_err(|error| unread(name, error))
+}
+
+/// Why there are no (more) rows of `name`.
+fn unread(name: &str, error: RowsError) -> StepError {
+    match error {
+        RowsError::Io(error) => {
+            web::broken(&error).unwrap_or_else(|| failed("data.unreadable", format!("{name}: {error}")))
+        }
         RowsError::TooLarge => too_large(name),
         RowsError::Malformed(message) => failed("data.malformed", format!("{name}: {message}")),
-    })
+    }
 }
 
 fn too_large(name: &str) -> StepError {
@@ -87,12 +125,10 @@ fn too_large(name: &str) -> StepError {
 
 fn format(name: &str, given: Option<&str>) -> Result<Format, String> {
     let ending = Path::new(name).extension().and_then(|ending| ending.to_str());
-    match given.or(ending).map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => Ok(Format::Csv),
-        Some("json") => Ok(Format::Json),
-        Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
-        _ => Err(format!("{name}: the ending does not say the format; add `format: csv`, `json` or `ndjson`")),
-    }
+    given
+        .or(ending)
+        .and_then(Format::of)
+        .ok_or_else(|| format!("{name}: the ending does not say the format; add `format: csv`, `json` or `ndjson`"))
 }
 
 /// The real path of `name`, if it is inside the workflows folder (or, for a workflow that lives elsewhere, its own).

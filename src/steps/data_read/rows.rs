@@ -18,6 +18,18 @@ pub enum Format {
     Ndjson,
 }
 
+impl Format {
+    /// By the word of `format`, or the ending of a name.
+    pub fn of(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "json" => Some(Self::Json),
+            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            _ => None,
+        }
+    }
+}
+
 /// Why a file has no (more) rows.
 #[derive(Debug)]
 pub enum RowsError {

@@ -58,6 +58,10 @@ struct Far {
     model_answers: watch::Sender<bool>,
     model_calls: AtomicUsize,
     model_errors: Mutex<VecDeque<u16>>,
+    /// The messages of each question.
+    model_asked: Mutex<Vec<Vec<Value>>>,
+    /// What it answers instead of repeating the question.
+    model_said: Mutex<Option<String>>,
     lead: Mutex<Lead>,
     /// Rung when there may be room in `lead`.
     confirmed: Notify,
@@ -123,6 +127,8 @@ impl GuideServer {
             model_answers: watch::Sender::new(true),
             model_calls: AtomicUsize::new(0),
             model_errors: Mutex::default(),
+            model_asked: Mutex::default(),
+            model_said: Mutex::default(),
             lead: Mutex::new(Lead { unconfirmed: BTreeSet::new(), limit: usize::MAX }),
             confirmed: Notify::new(),
             tokens: Mutex::default(),
@@ -182,6 +188,16 @@ impl GuideServer {
         let taken = std::mem::take(&mut self.far.lead.lock().unwrap().unconfirmed);
         self.far.confirmed.notify_waiters();
         taken
+    }
+
+    /// The messages of each question that the model was asked, in order: `{role, content}`.
+    pub fn model_asked(&self) -> Vec<Vec<Value>> {
+        self.far.model_asked.lock().unwrap().clone()
+    }
+
+    /// The model answers this to everything, from now on.
+    pub fn model_says(&self, text: &str) {
+        *self.far.model_said.lock().unwrap() = Some(text.to_string());
     }
 
     pub fn model_calls(&self) -> usize {
@@ -443,6 +459,8 @@ async fn model(State(far): State<Arc<Far>>, headers: HeaderMap, Json(body): Json
         return (status, Json(json!({"error": {"message": "try later"}}))).into_response();
     }
     far.model_answers.subscribe().wait_for(|answers| *answers).await.unwrap();
+    let asked = body["messages"].as_array().cloned().unwrap_or_default();
+    far.model_asked.lock().unwrap().push(asked);
     let question = body["messages"]
         .as_array()
         .and_then(|messages| messages.iter().rfind(|message| message["role"] == "user"))
@@ -457,11 +475,12 @@ async fn model(State(far): State<Arc<Far>>, headers: HeaderMap, Json(body): Json
             confirmed.await;
         }
     }
+    let said = far.model_said.lock().unwrap().clone();
     Json(json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1706195400, "model": body["model"],
         "choices": [{
             "index": 0, "finish_reason": "stop",
-            "message": {"role": "assistant", "content": format!("You asked: {question}")},
+            "message": {"role": "assistant", "content": said.unwrap_or_else(|| format!("You asked: {question}"))},
         }],
         "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
     }))

@@ -9,6 +9,7 @@ pub mod folder;
 pub mod guide_server;
 pub mod ledger;
 pub mod load;
+pub mod shop;
 
 pub use api::Api;
 pub use daemon::{Daemon, Starting};

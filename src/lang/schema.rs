@@ -1,11 +1,11 @@
-//! JSON Schemas of plugin steps. They come from the guest, so they are bounded before they are compiled: in size, in
-//! the nodes they have once references are followed (which makes recursion and doubling impossible), in where
-//! references lead (inside the schema only), and in how patterns match (in linear time).
+//! JSON Schemas: of plugin steps, and of the answers that `ai.prompt` is to give. They come from outside, so they are
+//! bounded before they are compiled: in size, in the nodes they have once references are followed (which makes recursion and
+//! doubling impossible), in where references lead (inside the schema only), and in how patterns match (in linear time).
 
 use jsonschema::{Draft, PatternOptions, Validator};
 
-use super::text::clean;
 use crate::base::Json;
+use crate::base::json::text_len;
 use crate::base::limits::{PLUGIN_SCHEMA, PLUGIN_SCHEMA_DEPTH, PLUGIN_SCHEMA_NODES};
 
 /// Longest error shown; a schema or a value may be part of it.
@@ -16,20 +16,43 @@ const UNSUPPORTED: &[&str] = &["$anchor", "$dynamicAnchor", "$dynamicRef", "$id"
 
 /// A schema that was checked and compiled.
 #[derive(Debug)]
-pub(super) struct Schema {
-    pub(super) json: Json,
+pub struct Schema {
+    pub json: Json,
     validator: Validator,
+}
+
+/// Why something is no schema that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaError {
+    /// Keys and indexes from the schema's root, where one place is to blame.
+    pub at: Vec<String>,
+    /// With that place as a JSON pointer, if there is one.
+    pub message: String,
+}
+
+impl From<String> for SchemaError {
+    fn from(message: String) -> Self {
+        Self { at: Vec::new(), message }
+    }
 }
 
 impl Schema {
     /// Checks and compiles `text`; an error says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > PLUGIN_SCHEMA {
-            return Err(format!("it is {} bytes, more than the {PLUGIN_SCHEMA} allowed", text.len()));
+            return Err(too_large(text.len()));
         }
         let json: Json = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
+        Self::of(json).map_err(|error| error.message)
+    }
+
+    /// Checks and compiles a schema that is JSON already.
+    pub fn of(json: Json) -> Result<Self, SchemaError> {
+        if text_len(&json) > PLUGIN_SCHEMA {
+            return Err(too_large(text_len(&json)).into());
+        }
         if !json.is_object() {
-            return Err("it is not an object".to_string());
+            return Err("it is not an object".to_string().into());
         }
         Walk::new(&json).visit(&json)?;
         let validator = jsonschema::options()
@@ -37,19 +60,51 @@ impl Schema {
             // Whatever `$schema` says: older drafts read references in other ways than the walk does.
             .with_draft(Draft::Draft202012)
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(1 << 20))
-            .build(&json)
-            .map_err(|e| clean(&format!("at `{}`: {e}", e.instance_path()), ERROR_BYTES))?;
+            .build(&json);
+        let validator = validator.map_err(|error| {
+            let pointer = error.instance_path().to_string();
+            let unescaped = |part: &str| part.replace("~1", "/").replace("~0", "~");
+            let at = pointer.split('/').skip(1).map(unescaped).collect();
+            SchemaError { at, message: clean(&format!("at `{pointer}`: {error}"), ERROR_BYTES) }
+        })?;
         Ok(Self { json, validator })
     }
 
     /// Whether `value` fits; an error names the place (a JSON pointer) and what is wrong there.
-    pub(super) fn check(&self, value: &Json) -> Result<(), String> {
-        self.validator.validate(value).map_err(|error| {
-            let path = error.instance_path().to_string();
-            let place = if path.is_empty() { "the root".to_string() } else { format!("`{path}`") };
-            clean(&format!("at {place}: {error}"), ERROR_BYTES)
-        })
+    pub fn check(&self, value: &Json) -> Result<(), String> {
+        self.validator
+            .validate(value)
+            .map_err(|error| clean(&format!("at {}: {error}", place(&error.instance_path().to_string())), ERROR_BYTES))
     }
+
+    /// What does not fit of `value`, the first `most` places. Unless `shown`, what stands there is left out: it may be
+    /// somebody's.
+    pub fn misfits(&self, value: &Json, most: usize, shown: bool) -> Vec<String> {
+        let one = |error: jsonschema::ValidationError<'_>| {
+            let what = if shown { error.to_string() } else { error.masked().to_string() };
+            clean(&format!("at {}: {what}", place(&error.instance_path().to_string())), ERROR_BYTES)
+        };
+        self.validator.iter_errors(value).take(most).map(one).collect()
+    }
+}
+
+fn too_large(bytes: usize) -> String {
+    format!("it is {bytes} bytes, more than the {PLUGIN_SCHEMA} allowed")
+}
+
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { "the root".to_string() } else { format!("`{pointer}`") }
+}
+
+/// `text` in at most `limit` bytes (and a mark of the cut), with control characters as spaces, so that somebody else's text
+/// can neither flood a journal nor drive a terminal.
+pub fn clean(text: &str, limit: usize) -> String {
+    let end = text.floor_char_boundary(limit);
+    let mut clean: String = text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if end < text.len() {
+        clean.push('…');
+    }
+    clean
 }
 
 /// The walk over a schema that proves it bounded. It must see references exactly as the validator does, so whatever
