@@ -1,5 +1,6 @@
 //! The composition root: the only place that knows every concrete type.
 
+pub mod dry;
 mod prune;
 
 use std::net::SocketAddr;

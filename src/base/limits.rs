@@ -121,6 +121,16 @@ pub const FOR_EACH_ITEMS: usize = 1_000_000;
 /// Items of one `for_each` that run at once.
 pub const FOR_EACH_CONCURRENCY: u32 = 256;
 
+/// Codes that a `for_each` counts for its items that did not succeed; the rest is counted under `other`. A far side that makes
+/// up a code for each failure must not fill the journal with them.
+pub const FOR_EACH_REASONS: usize = 50;
+
+/// Sessions that `moltrun plan` tells apart: more than a person has phones.
+pub const PLAN_NAMES: usize = 50;
+
+/// Examples of one kind that `moltrun plan` shows: enough to see what is wrong with a list.
+pub const PLAN_EXAMPLES: usize = 5;
+
 /// Failures listed in a `for_each` output; the counts are always complete.
 pub const FOR_EACH_FAILURES: usize = 100;
 
@@ -218,8 +228,9 @@ pub const COMMIT_BYTES: usize = 1024 * 1024;
 /// fills. With [`QUEUED_RUNS`] pieces that is 80 MB.
 pub const QUEUED_PIECE: usize = 4096;
 
-/// Items of one `for_each` that wait for a person. More of them are no longer single cases, so no further item starts.
-pub const FOR_EACH_HELD: usize = 100;
+/// Items of one `for_each` that wait for a person. More of them are no longer single cases, so no further item starts: one
+/// lost connection in a hundred of a broadcast to ten thousand is not yet, with room to spare.
+pub const FOR_EACH_HELD: usize = 500;
 
 /// Failed items of one `for_each` whose blocks are kept, so that a retry repeats nothing of them that succeeded, and the
 /// text of their outputs: a bad day of a large broadcast. What is beyond is done again whole, or, where that would repeat an

@@ -83,6 +83,7 @@ mod tests {
             workflow: "w".into(),
             status: RunStatus::Running,
             lines: Vec::new(),
+            counts: None,
             stands,
             is_called,
             follower: Some("gone".into()),

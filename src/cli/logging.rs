@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use super::setup::colour;
-use super::{Command, Globals, LogFormat};
+use super::{Command, Globals, LogFormat, out};
 
 pub fn start(globals: &Globals, command: &Command) {
     // A daemon tells what it does; a command only what is wrong.
@@ -18,7 +18,7 @@ pub fn start(globals: &Globals, command: &Command) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let colour = colour(std::io::stderr().is_terminal());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| out::Log).with_ansi(colour);
     // It would say on stderr that stderr is closed, and panic there.
     let log = log.log_internal_errors(false);
     // An error means that a test's log is there already.

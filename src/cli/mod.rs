@@ -1,14 +1,18 @@
 //! The command line: arguments, one file a command, exit codes. stdout is data, stderr is diagnostics.
 
 mod asks;
+mod bar;
 mod client;
+mod counts;
 mod demo;
 mod doctor;
 mod exit;
+mod forecast;
 mod foreground;
 mod graph;
 mod logging;
 pub mod out;
+mod plan;
 mod progress;
 mod run;
 mod runs;
@@ -19,6 +23,7 @@ mod serve;
 mod setup;
 mod signals;
 mod validate;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -65,6 +70,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Check workflow files: all mistakes of all files
     Validate(validate::ValidateArgs),
+    /// What a broadcast would do: recipients, exclusions, samples, the end; sends nothing
+    Plan(plan::PlanArgs),
     /// Run one workflow once, in the foreground
     Run(run::RunArgs),
     /// The daemon: triggers, engine, API
@@ -89,6 +96,7 @@ impl Cli {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Validate(args) => validate::run(&globals, args).await,
+            Command::Plan(args) => plan::run(&globals, args).await,
             Command::Run(args) => run::run(&globals, args).await,
             Command::Serve => serve::run(&globals).await,
             Command::Sandbox(args) => sandbox::run(args).await,

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
 use super::Exit;
+use super::bar::above;
 
 /// What became of stdout.
 #[derive(Debug)]
@@ -33,7 +34,20 @@ pub fn text(text: impl Display) {
 
 /// A line for people. It is lost where nobody reads stderr.
 pub fn note(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = above(|| writeln!(io::stderr(), "{line}"));
+}
+
+/// Stderr for the log: its lines stand above a bar, too.
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        above(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// The command's exit, now that it prints nothing more: one whose data was lost did not succeed.
@@ -47,7 +61,7 @@ pub fn ended(exit: Exit) -> Exit {
 fn stdout(write: impl FnOnce(&mut io::StdoutLock) -> io::Result<()>) {
     let mut state = STDOUT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Stdout::Open = *state {
-        *state = after(write(&mut io::stdout().lock()));
+        *state = after(above(|| write(&mut io::stdout().lock())));
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a run did, line by line, for `run` and `demo`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::counts::Counts;
 use super::out;
-use crate::base::RunId;
+use crate::base::{Json, RunId};
 use crate::engine::event::{Event, ItemOutcome, RunStatus, SkipReason};
 use crate::engine::frame::Phase;
 use crate::engine::report::label;
@@ -21,7 +23,9 @@ pub struct Committed {
     pub workflow: Arc<str>,
     pub status: RunStatus,
     /// A line for each event worth one.
-    pub lines: Vec<String>,
+    pub lines: Vec<Line>,
+    /// Where its first `for_each` at work stands.
+    pub counts: Option<Counts>,
     pub stands: Stands,
     /// Another run called it.
     pub is_called: bool,
@@ -29,6 +33,20 @@ pub struct Committed {
     pub follower: Option<Arc<str>>,
     /// Why the run cannot go on in this process.
     pub gave_up: Option<String>,
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    text: String,
+    /// Of an item as it should be: a bar says as much.
+    pub is_routine: bool,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// What has to happen for a run to go on.
@@ -71,12 +89,14 @@ impl Progress {
 
 impl Observer for Progress {
     fn committed(&self, plan: &Plan, state: &RunState, events: &[Event]) {
-        let lines = events.iter().filter_map(|event| line(plan, event)).collect();
+        let routine = |event: &Event| matches!(event, Event::StepSucceeded { items, .. } if !items.is_empty());
+        let line = |event| Some(Line { text: line(plan, event)?, is_routine: routine(event) });
+        let lines = events.iter().filter_map(line).collect();
         let (workflow, status) = (plan.name.clone(), state.status());
         let follower = plan.on_failure.clone().filter(|_| state.ended == Some(RunStatus::Failed));
         let (stands, is_called) = (Stands::of(state), state.parent.is_some());
         let committed =
-            Committed { run: state.id, workflow, status, lines, stands, is_called, follower, gave_up: None };
+            Committed { run: state.id, workflow, status, lines, counts: Counts::of(plan, state), stands, is_called, follower, gave_up: None };
         // Nobody shows it any more: the command is ending.
         let _ = self.0.send(committed);
     }
@@ -88,6 +108,7 @@ impl Observer for Progress {
             workflow,
             status,
             lines: Vec::new(),
+            counts: None,
             stands: Stands::Busy,
             is_called: false,
             follower: None,
@@ -105,7 +126,8 @@ fn line(plan: &Plan, event: &Event) -> Option<String> {
                 ["succeeded", "failed", "skipped", "unknown"].map(|key| (key, output[key].as_u64().unwrap_or(0)));
             let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(key, count)| format!("{count} {key}"));
             let counts = counts.collect::<Vec<_>>().join(", ");
-            Some(row("✓", &name(step, items), port, &format!("{} items: {counts}", output["total"])))
+            let why = reasons(output).map(|reasons| format!(" ({reasons})")).unwrap_or_default();
+            Some(row("✓", &name(step, items), port, &format!("{} items: {counts}{why}", output["total"])))
         }
         Event::StepSucceeded { step, items, port, took_us, .. } => {
             Some(row("✓", &name(step, items), port, &took(*took_us)))
@@ -159,6 +181,8 @@ fn line(plan: &Plan, event: &Event) -> Option<String> {
         Event::RunEnding { failure, .. } => {
             Some(row("!", "run", "ends", &format!("{}: {}", failure.code, failure.message)))
         }
+        Event::RunPaused { reason, .. } => Some(row("‖", "run", "paused", reason.as_deref().unwrap_or_default())),
+        Event::RunResumed { .. } => Some(row("▸", "run", "resumed", "")),
         Event::RunCreated { .. }
         | Event::StepStarted { .. }
         | Event::EventTaken { .. }
@@ -167,6 +191,16 @@ fn line(plan: &Plan, event: &Event) -> Option<String> {
         | Event::RunRetried { .. }
         | Event::RunEnded { .. } => None,
     }
+}
+
+/// Why items of a `for_each` did not succeed, from its output or its progress: `3 once, 1 sender.opted_out`.
+pub fn reasons(counts: &Json) -> Option<String> {
+    let reasons = counts["reasons"].as_object().filter(|reasons| !reasons.is_empty())?;
+    let mut reasons: Vec<_> = reasons.iter().map(|(code, count)| (count.as_u64().unwrap_or(0), code)).collect();
+    // The most frequent first.
+    reasons.sort_by(|(a, first), (b, second)| b.cmp(a).then_with(|| first.cmp(second)));
+    let reasons: Vec<_> = reasons.into_iter().map(|(count, code)| format!("{count} {code}")).collect();
+    Some(reasons.join(", "))
 }
 
 fn row(mark: &str, step: &str, port: &str, rest: &str) -> String {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use super::bar::Bar;
 use super::foreground::Foreground;
 use super::progress::Progress;
 use super::setup::{Setup, drawn, has_errors, single};
@@ -82,10 +83,15 @@ pub async fn run(globals: &Globals, args: RunArgs) -> Result<Exit, Failed> {
     };
     let mut all = Foreground::new(run, &*workflows);
     let ended = async {
+        let mut bar = Bar::new(globals);
         while let Some(committed) = committed.recv().await {
             if !globals.quiet {
                 let of = if committed.run == run { String::new() } else { format!("{}: ", committed.workflow) };
-                committed.lines.iter().for_each(|line| out::note(format_args!("{of}{line}")));
+                let lines = committed.lines.iter().filter(|line| !(line.is_routine && bar.is_on()));
+                lines.for_each(|line| out::note(format_args!("{of}{line}")));
+            }
+            if committed.run == run {
+                bar.show(committed.counts.as_ref());
             }
             if let Some(why) = committed.gave_up {
                 return Err(Failed::new(Exit::Failed, format!("the run cannot go on: {}", out::shown(&why))));
@@ -95,6 +101,7 @@ pub async fn run(globals: &Globals, args: RunArgs) -> Result<Exit, Failed> {
                 break;
             }
         }
+        drop(bar);
         for parked in all.parked() {
             let report = report(&app, parked).await?;
             asks::of_run(&parked.to_string(), &json!(report.report)).iter().for_each(out::note);
@@ -120,7 +127,7 @@ pub async fn run(globals: &Globals, args: RunArgs) -> Result<Exit, Failed> {
 
 /// The workflows that a run of `plan` may start: those of the workflows folder, if its file is in there; else of the file's
 /// own folder.
-fn callable(setup: &Setup, plan: &Arc<Plan>, file: &Path) -> Result<Vec<Arc<Plan>>, Failed> {
+pub(super) fn callable(setup: &Setup, plan: &Arc<Plan>, file: &Path) -> Result<Vec<Arc<Plan>>, Failed> {
     let mut plans = vec![plan.clone()];
     if plan.on_failure.is_none() && plan.steps.iter().all(|step| *step.uses != *call::NAME) {
         return Ok(plans);
@@ -191,11 +198,15 @@ async fn finish(app: &App, run: RunId, as_json: bool) -> Result<Exit, Failed> {
     Ok(match report.status {
         RunStatus::Succeeded => Exit::Ok,
         RunStatus::Failed | RunStatus::Cancelled => Exit::Failed,
-        RunStatus::Queued | RunStatus::Running | RunStatus::Waiting | RunStatus::Attention => Exit::Attention,
+        RunStatus::Queued
+        | RunStatus::Running
+        | RunStatus::Waiting
+        | RunStatus::Paused
+        | RunStatus::Attention => Exit::Attention,
     })
 }
 
-fn read_event(path: &Path) -> Result<Json, Failed> {
+pub(super) fn read_event(path: &Path) -> Result<Json, Failed> {
     let shown = if path == Path::new("-") { "stdin".to_string() } else { path.display().to_string() };
     let invalid = |error: &dyn std::fmt::Display| Failed::invalid(format!("the event of {shown}: {error}"));
     let mut text = Vec::new();
@@ -212,7 +223,7 @@ fn read_event(path: &Path) -> Result<Json, Failed> {
     serde_json::from_slice(&text).map_err(|error| invalid(&error))
 }
 
-fn inputs(plan: &Plan, given: &[String]) -> Result<Json, Failed> {
+pub(super) fn inputs(plan: &Plan, given: &[String]) -> Result<Json, Failed> {
     let mut inputs = JsonMap::new();
     for input in given {
         let Some((name, text)) = input.split_once('=') else {

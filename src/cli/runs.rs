@@ -1,4 +1,4 @@
-//! `moltrun runs list|show|resolve|approve|cancel|retry`
+//! `moltrun runs list|show|watch|resolve|approve|pause|resume|cancel|retry`
 
 use std::str::FromStr;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::runs_shown::{print_list, print_run};
+use super::watch::watch;
 use super::{Exit, Failed, Globals, out};
 use crate::base::RunId;
 use crate::engine::event::RunStatus;
@@ -23,7 +24,7 @@ enum RunsCommand {
     List {
         #[arg(long)]
         workflow: Option<String>,
-        /// queued, running, waiting, attention, succeeded, failed or cancelled
+        /// queued, running, waiting, paused, attention, succeeded, failed or cancelled
         #[arg(long, value_parser = status)]
         status: Option<RunStatus>,
         #[arg(long, default_value_t = 50)]
@@ -40,6 +41,8 @@ enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Follow a run until it has ended or needs a person; Ctrl-C only stops watching
+    Watch { id: RunId },
     /// Say what became of a step whose outcome is unknown
     Resolve {
         id: RunId,
@@ -69,6 +72,14 @@ enum RunsCommand {
         #[arg(long, value_name = "TEXT")]
         comment: Option<String>,
     },
+    /// Begin nothing more of a run until it is resumed; what is at work ends
+    Pause {
+        id: RunId,
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Have a paused run go on
+    Resume { id: RunId },
     /// Begin nothing more of a run, and end it
     Cancel {
         id: RunId,
@@ -138,6 +149,7 @@ pub async fn run(globals: &Globals, args: RunsArgs) -> Result<Exit, Failed> {
             let run = client.get(&format!("/api/v1/runs/{id}")).await?;
             if json { out::line(format_args!("{run:#}")) } else { print_run(&run) }
         }
+        RunsCommand::Watch { id } => return watch(globals, &client, id).await,
         RunsCommand::Resolve { id, step, item, outcome } => {
             let outcome = match outcome {
                 Outcome::Sent => "sent",
@@ -154,6 +166,12 @@ pub async fn run(globals: &Globals, args: RunsArgs) -> Result<Exit, Failed> {
         }
         RunsCommand::Cancel { id, reason } => {
             client.post(&format!("/api/v1/runs/{id}/cancel"), &json!({"reason": reason})).await?;
+        }
+        RunsCommand::Pause { id, reason } => {
+            client.post(&format!("/api/v1/runs/{id}/pause"), &json!({"reason": reason})).await?;
+        }
+        RunsCommand::Resume { id } => {
+            client.post(&format!("/api/v1/runs/{id}/resume"), &json!({})).await?;
         }
         RunsCommand::Retry { id, from } => {
             client.post(&format!("/api/v1/runs/{id}/retry"), &json!({"from": from})).await?;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::progress::reasons;
 use super::{asks, out};
 use crate::base::{Json, Millis};
 
@@ -38,6 +39,11 @@ pub fn print_run(run: &Json) {
     line(format_args!("{} {} {}", text(&run["id"]), text(&run["workflow"]), text(&run["status"])));
     let (created, trigger) = (time(&run["created_at"]), text(&run["trigger"]));
     line(format_args!("created {created} by {trigger}, took {} ms", run["duration_ms"]));
+    if run["paused"].is_object() {
+        let why = run["paused"]["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+        line(format_args!("paused since {}{why}", time(&run["paused"]["since"])));
+        line(format_args!("  moltrun runs resume {}", text(&run["id"])));
+    }
     if let Some(caller) = run["called_by"].as_str() {
         line(format_args!("called by {caller}"));
     }
@@ -54,6 +60,9 @@ pub fn print_run(run: &Json) {
         if let Some(items) = step["items"].as_object() {
             let counts = ["succeeded", "failed", "skipped", "unknown"].map(|key| format!("{} {key}", items[key]));
             line(format_args!("    of {} items: {}", items["total"], counts.join(", ")));
+        }
+        if let Some(reasons) = reasons(&step["items"]).or_else(|| reasons(&step["output"])) {
+            line(format_args!("    why not: {reasons}"));
         }
         for asks in asks::of_step(text(&run["id"]), id, step) {
             line(format_args!("    {asks}"));

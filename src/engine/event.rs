@@ -163,6 +163,15 @@ pub enum Event {
         items: Vec<u32>,
         left: u32,
     },
+    /// A person paused it: nothing new begins until it is resumed. What is at work ends, and what it waits for is still heard.
+    RunPaused {
+        at: Millis,
+        /// Why, in the words of who did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A person has it go on: what has become due meanwhile is done now.
+    RunResumed { at: Millis },
     /// Nothing new starts; what must not be cut off may end. Then the run ends with this status.
     RunEnding { at: Millis, status: RunStatus, failure: Failure },
     /// Nothing will happen any more, unless a person retries; the status is a final one.
@@ -201,6 +210,8 @@ impl Event {
             | Event::ItemsStarted { at, .. }
             | Event::ItemEnded { at, .. }
             | Event::ItemsStopped { at, .. }
+            | Event::RunPaused { at, .. }
+            | Event::RunResumed { at }
             | Event::RunEnding { at, .. }
             | Event::RunEnded { at, .. }
             | Event::RunRetried { at, .. } => *at,
@@ -245,6 +256,7 @@ pub enum ItemOutcome {
 /// | `queued` | the scheduler, when a worker is free and its concurrency key has room |
 /// | `running` | its own steps |
 /// | `waiting` | the timer of its earliest due step, an event, an approval, or a called run's end |
+/// | `paused` | a person, who resumes it; nothing of it is at work |
 /// | `attention` | a person, who resolves the held step |
 /// | `succeeded` `failed` `cancelled` | a person who retries it; else nobody: the end |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -253,6 +265,7 @@ pub enum RunStatus {
     Queued,
     Running,
     Waiting,
+    Paused,
     Attention,
     Succeeded,
     Failed,
@@ -260,14 +273,23 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    pub const ALL: [RunStatus; 7] =
-        [Self::Queued, Self::Running, Self::Waiting, Self::Attention, Self::Succeeded, Self::Failed, Self::Cancelled];
+    pub const ALL: [RunStatus; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Paused,
+        Self::Attention,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Paused => "paused",
             Self::Attention => "attention",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

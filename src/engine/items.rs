@@ -10,6 +10,7 @@ use serde_json::json;
 use super::event::ItemOutcome;
 use super::frame::{Frame, Slot, StepState, acts};
 use super::ports::Failure;
+use super::reasons::{Reasons, STOPPED, of_skipped};
 use crate::base::json::text_len;
 use crate::base::{Json, limits};
 use crate::plan::Plan;
@@ -41,6 +42,15 @@ pub struct Items {
     pub unknown: u32,
     /// Items that were not started because one failed; part of `skipped`.
     pub stopped: u32,
+    /// Why items were skipped, or let go with an unknown outcome.
+    #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    passed: Reasons,
+    /// Why items failed.
+    #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    failing: Reasons,
+    /// Those of them that no retry does again.
+    #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    failing_spent: Reasons,
     /// The first failures, with their item.
     pub failures: Vec<(u32, Failure)>,
     collected: BTreeMap<u32, Arc<Json>>,
@@ -65,6 +75,9 @@ impl Items {
             skipped: 0,
             unknown: 0,
             stopped: 0,
+            passed: Reasons::default(),
+            failing: Reasons::default(),
+            failing_spent: Reasons::default(),
             failures: Vec::new(),
             collected: BTreeMap::new(),
             collected_bytes: 0,
@@ -98,6 +111,13 @@ impl Items {
         self.active.values().filter(|frame| frame.is_held()).count()
     }
 
+    /// Why items did not succeed: a count for each code.
+    pub fn reasons(&self) -> Reasons {
+        let mut reasons = self.passed.with(&self.failing);
+        reasons.add(STOPPED, self.stopped);
+        reasons
+    }
+
     /// What `steps.<id>` is when all are settled.
     pub fn output(&self) -> Json {
         json!({
@@ -106,6 +126,7 @@ impl Items {
             "failed": self.failed.len(),
             "skipped": self.skipped,
             "unknown": self.unknown,
+            "reasons": self.reasons(),
             "failures": self.failures.iter()
                 .map(|(item, failure)| json!({"item": item, "code": failure.code, "message": failure.message}))
                 .collect::<Vec<_>>(),
@@ -150,12 +171,23 @@ impl Items {
         let frame = frame.remove();
         match outcome {
             ItemOutcome::Succeeded => self.succeeded += 1,
-            ItemOutcome::Skipped => self.skipped += 1,
-            ItemOutcome::Unknown => self.unknown += 1,
+            ItemOutcome::Skipped => {
+                self.skipped += 1;
+                self.passed.add(of_skipped(&frame), 1);
+            }
+            ItemOutcome::Unknown => {
+                self.unknown += 1;
+                self.passed.add(of_skipped(&frame), 1);
+            }
             ItemOutcome::Failed => {
                 self.failed.insert(item);
-                self.keep(plan, item, frame, collecting.is_some());
+                let is_kept = self.keep(plan, item, frame, collecting.is_some());
                 let failure = collecting.or(failure);
+                let code = failure.as_ref().map_or("failed", |failure| failure.code.as_str());
+                self.failing.add(code, 1);
+                if !is_kept {
+                    self.failing_spent.add(code, 1);
+                }
                 if let Some(failure) = failure.filter(|_| self.failures.len() < limits::FOR_EACH_FAILURES) {
                     self.failures.push((item, failure));
                 }
@@ -167,10 +199,10 @@ impl Items {
         Ok(())
     }
 
-    /// Keeps the block of a failed item for a retry, if something was done of it.
-    fn keep(&mut self, plan: &Plan, item: u32, frame: Frame, collecting: bool) {
+    /// Keeps the block of a failed item for a retry, if something was done of it. False: a retry must leave it as it is.
+    fn keep(&mut self, plan: &Plan, item: u32, frame: Frame, collecting: bool) -> bool {
         if !collecting && !frame.steps.iter().any(StepState::stays) && !frame.has_items() {
-            return;
+            return true;
         }
         let bytes = self.kept_bytes + frame.bytes();
         if self.kept.len() < limits::FOR_EACH_KEPT && bytes <= limits::FOR_EACH_KEPT_BYTES {
@@ -178,7 +210,9 @@ impl Items {
             self.kept.insert(item, frame);
         } else if frame.has_acted(plan) {
             self.spent.insert(item);
+            return false;
         }
+        true
     }
 
     fn collect(&mut self, item: u32, collected: Arc<Json>) {
@@ -197,7 +231,8 @@ impl Items {
         if self.left() != left {
             return Err("a stop that miscounts the items left");
         }
-        // An item of a retry that is not begun stays what it was.
+        // An item of a retry that is not begun stays what it was, but for the reason.
+        self.failing.add(STOPPED, (self.redo.len() + self.again.len()) as u32);
         self.failed.append(&mut self.redo);
         self.failed.extend(self.again.keys());
         self.kept.append(&mut self.again);
@@ -211,6 +246,7 @@ impl Items {
     pub(super) fn reopen(&mut self, plan: &Plan) {
         self.redo = std::mem::replace(&mut self.failed, self.spent.clone());
         self.redo.retain(|item| !self.spent.contains(item) && !self.kept.contains_key(item));
+        self.failing.clone_from(&self.failing_spent);
         self.kept_bytes = 0;
         for (item, mut frame) in std::mem::take(&mut self.kept) {
             frame.reopen(plan);

@@ -8,6 +8,7 @@ pub mod fixed;
 pub mod frame;
 pub mod items;
 pub mod ports;
+pub mod reasons;
 pub mod report;
 pub mod run;
 pub mod state;

@@ -8,7 +8,7 @@ use super::event::{RunStatus, SkipReason};
 use super::frame::{Phase, Ran, StepState};
 use super::items::Items;
 use super::ports::Failure;
-use super::state::RunState;
+use super::state::{Paused, RunState};
 use super::waiting::Waiting;
 use crate::base::json::JsonMap;
 use crate::base::{Json, Millis, RunId};
@@ -29,6 +29,9 @@ pub struct Report {
     /// Why the run as a whole ended so, where no step says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// A person has it stand still: since when, and why. It is also there while what was at work ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub called_by: Option<RunId>,
 }
@@ -57,7 +60,7 @@ pub struct StepReport {
     /// Why it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<SkipReason>,
-    /// Progress of a `for_each` that is not done.
+    /// Progress of a `for_each` that is not done, or that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<Json>,
 }
@@ -77,6 +80,7 @@ impl Report {
             steps: steps.collect(),
             output: state.output.as_deref().cloned().unwrap_or(Json::Null),
             failure: state.failure.clone(),
+            paused: state.paused.clone(),
             called_by: state.parent.as_ref().map(|parent| parent.run),
         }
     }
@@ -148,8 +152,9 @@ fn step_report(plan: &Plan, step: u32, state: &StepState) -> StepReport {
             report.output = Some(rows.map_or_else(|| Json::clone(output), |rows| json!({"rows": rows})));
             report.ran(ran);
         }
-        StepState::Failed { failure, ran, .. } => {
+        StepState::Failed { failure, ran, items } => {
             report.status = "failed";
+            report.items = items.as_ref().map(|items| items.output());
             report.port = Some("error".to_string());
             report.error = Some(failure.clone());
             report.ran(ran);

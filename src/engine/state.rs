@@ -28,6 +28,9 @@ pub struct RunState {
     pub parent: Option<Parent>,
     /// The workflow's own steps.
     pub root: Frame,
+    /// Set by `RunPaused`, until it is resumed or ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
     /// Set by `RunEnding`: the status it will end with, and why.
     pub ending: Option<(RunStatus, Failure)>,
     /// Set by `RunEnded`.
@@ -41,6 +44,14 @@ pub struct RunState {
     pub retries: u32,
     /// The keys of the latest outside events it took: a redelivery of one must not end a later wait.
     pub taken: VecDeque<String>,
+}
+
+/// Since when a person has had a run stand still, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    pub since: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// An event that cannot follow the state it met: the journal and the code disagree.
@@ -83,6 +94,7 @@ impl RunState {
             inputs,
             parent,
             root: Frame::new(0, plan.blocks.first().map_or(0, |root| root.len)),
+            paused: None,
             ending: None,
             ended: None,
             output: None,
@@ -107,11 +119,23 @@ impl RunState {
         }
         match event {
             Event::RunCreated { .. } => Err("the run exists already"),
+            Event::RunPaused { at, reason } => {
+                if self.version == 1 || self.paused.is_some() || self.ending.is_some() {
+                    return Err("a pause of a run that cannot be paused");
+                }
+                self.paused = Some(Paused { since: *at, reason: reason.clone() });
+                Ok(())
+            }
+            Event::RunResumed { .. } => match self.paused.take() {
+                Some(_) => Ok(()),
+                None => Err("a resume of a run that is not paused"),
+            },
             Event::RunEnding { status, failure, .. } => {
                 if !status.is_final() || *status == RunStatus::Succeeded || self.ending.is_some() {
                     return Err("an ending that is none");
                 }
                 self.ending = Some((*status, failure.clone()));
+                self.paused = None;
                 Ok(())
             }
             Event::RunEnded { status, output, failure, .. } => {
@@ -122,6 +146,7 @@ impl RunState {
                     return Err("an end of a run with steps that are not settled");
                 }
                 self.ended = Some(*status);
+                self.paused = None;
                 self.output = output.clone();
                 self.failure = failure.clone();
                 Ok(())
@@ -139,7 +164,16 @@ impl RunState {
                 Ok(())
             }
             Event::StepWaiting { step, items, due, why, .. } => {
-                let slot = self.running(plan, *step, items)?;
+                let slot = match self.step_mut(plan, *step, items)? {
+                    StepState::Active(slot) if slot.phase == Phase::Running => slot,
+                    // A person says of a held attempt that nothing happened, and the run is paused.
+                    StepState::Active(slot @ Slot { phase: Phase::Held { .. }, .. })
+                        if matches!(why, Waiting::Retry { .. }) =>
+                    {
+                        slot
+                    }
+                    _ => return Err("a word of an attempt that does not run"),
+                };
                 slot.laters += u32::from(matches!(why, Waiting::Later { .. }));
                 slot.phase = Phase::Waiting { due: *due, why: why.clone() };
                 Ok(())
@@ -372,19 +406,24 @@ impl RunState {
             running
         });
         match (running, waiting, held) {
+            (false, ..) if self.paused.is_some() => RunStatus::Paused,
             (false, true, _) => RunStatus::Waiting,
             (false, false, true) => RunStatus::Attention,
             _ => RunStatus::Running,
         }
     }
 
-    /// When the run wants to be woken: its earliest waiting step is due, or its time (`timeout` of its workflow) is over.
+    /// When the run wants to be woken: its earliest waiting step is due, or its time (`timeout` of its workflow) is over. Of a
+    /// paused one only its time: what is due is done when it is resumed.
     pub fn wake_at(&self, plan: &Plan) -> Option<Millis> {
         // Nothing is woken any more; a step that is due must not wake the run again and again.
         if self.ending.is_some() || self.ended.is_some() {
             return None;
         }
         let mut earliest = self.deadline(plan);
+        if self.paused.is_some() {
+            return earliest;
+        }
         self.visit(&mut |_, _, slot| {
             if let Phase::Waiting { due: Some(due), .. } = slot.phase {
                 earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));

@@ -40,6 +40,14 @@ impl FromStr for Rate {
     }
 }
 
+impl Rate {
+    /// The time that `count` sends take, in milliseconds.
+    pub fn ms_for(self, count: u64) -> u64 {
+        let ms = u128::from(count) * u128::from(self.period_ms) / u128::from(self.count.max(1));
+        u64::try_from(ms).unwrap_or(u64::MAX)
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = PERIODS.into_iter().find(|(_, ms)| *ms == self.period_ms).map_or("ms", |(name, _)| name);

@@ -58,6 +58,8 @@ pub fn router(server: Server) -> Router {
         .route("/api/v1/runs/{id}/resolve", post(words::resolve))
         .route("/api/v1/runs/{id}/approve", post(words::approve))
         .route("/api/v1/runs/{id}/cancel", post(words::cancel))
+        .route("/api/v1/runs/{id}/pause", post(words::pause))
+        .route("/api/v1/runs/{id}/resume", post(words::resume))
         .route("/api/v1/runs/{id}/retry", post(words::retry))
         .route("/api/v1/attention", get(attention::list))
         .layer(from_fn_with_state(server.clone(), guard::guard));

@@ -101,6 +101,9 @@ impl From<WordError> for Problem {
             WordError::Refused(Refused::Ended(_)) => "ended",
             WordError::Refused(Refused::NotEnded(_)) => "not_ended",
             WordError::Refused(Refused::NothingToRetry) => "nothing_to_retry",
+            WordError::Refused(Refused::Paused) => "paused",
+            WordError::Refused(Refused::NotPaused(_)) => "not_paused",
+            WordError::Refused(Refused::NotBegun) => "not_begun",
             WordError::Refused(_) => "refused",
         };
         Self::new(StatusCode::CONFLICT, code, error.to_string())

@@ -112,6 +112,27 @@ pub async fn cancel(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct PauseBody {
+    reason: Option<String>,
+}
+
+pub async fn pause(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    body: Said<Option<Body<PauseBody>>>,
+) -> Result<StatusCode, Problem> {
+    let reason = bounded("reason", said(body)?.and_then(|Body(body)| body.reason))?;
+    server.engine.pause(run_id(&id)?, reason.as_deref()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn resume(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    server.engine.resume(run_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RetryBody {
     from: Option<String>,
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::{field, text};
-use crate::base::phone::Region;
-use crate::base::{Effect, limits};
+use super::field;
+use super::message::{Message, message};
+use crate::base::Effect;
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
-use crate::moltflow::{MoltFlow, chat_id};
+use crate::moltflow::MoltFlow;
 use crate::senders::Senders;
 
 /// The step. Output: `{message_id, timestamp}`, the timestamp in seconds since 1970 or null.
@@ -27,25 +27,7 @@ impl MoltflowSend {
     }
 
     async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
-        let permanent = |message: String| StepError::Permanent(Failure::new("moltflow.invalid", message));
-        let session = text(&call.input, "session").unwrap_or_default();
-        let region = match text(&call.input, "region") {
-            Some(name) => Some(Region::parse(&name).map_err(|error| permanent(format!("with.region: {error}")))?),
-            None => self.moltflow.region(),
-        };
-        let to = chat_id::parse_in(&text(&call.input, "to").unwrap_or_default(), region)
-            .map_err(|error| permanent(format!("with.to: {error}")))?;
-        let text = text(&call.input, "text").unwrap_or_default();
-        if session.trim().is_empty() {
-            return Err(permanent("with.session is empty; name the session that sends".to_string()));
-        }
-        if text.trim().is_empty() {
-            return Err(permanent("with.text is empty; WhatsApp sends no empty messages".to_string()));
-        }
-        if text.chars().count() > limits::MESSAGE_TEXT {
-            let limit = limits::MESSAGE_TEXT;
-            return Err(permanent(format!("with.text is longer than the {limit} characters of a WhatsApp message")));
-        }
+        let Message { session, to, text } = message(&call.input, self.moltflow.region())?;
         // The credential's pause first: a send that cannot go out anyway must not use up the session's pace.
         self.moltflow.paused()?;
         self.senders.acquire(&session).map_err(|after_ms| StepError::Later {

@@ -13,7 +13,11 @@ use crate::engine::ports::{
 };
 
 #[derive(Default)]
-pub struct MemoryStore(Mutex<Tables>);
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+    /// Events that a snapshot makes superfluous are dropped.
+    forgets: bool,
+}
 
 #[derive(Default)]
 struct Tables {
@@ -24,21 +28,32 @@ struct Tables {
     keys: u64,
     values: HashMap<(Space, String), (Json, Option<Millis>)>,
     /// By run and list.
-    rows: BTreeMap<(RunId, String), BTreeMap<u32, Json>>,
+    rows: BTreeMap<(RunId, String), BTreeMap<u32, Row>>,
     cursors: BTreeMap<String, Millis>,
 }
 
+/// A row as JSON text: a tenth of what it takes as values.
+type Row = Box<str>;
+
 struct Stored {
     row: RunRow,
+    /// Without the first `forgotten` ones.
     journal: Vec<Event>,
+    forgotten: usize,
     listens: BTreeSet<Listen>,
     snapshot: Option<(u64, Json)>,
     expires_at: Option<Millis>,
 }
 
 impl MemoryStore {
+    /// A store that keeps of a run's journal only what comes after its snapshot, for runs of which the end alone counts: a
+    /// long one takes no more memory than a short one.
+    pub fn forgetful() -> Self {
+        Self { tables: Mutex::default(), forgets: true }
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,12 +82,12 @@ impl Tables {
             parent: run.parent,
         };
         let journal = vec![run.first];
-        let stored = Stored { row, journal, listens: BTreeSet::new(), snapshot: None, expires_at: None };
+        let stored = Stored { row, journal, forgotten: 0, listens: BTreeSet::new(), snapshot: None, expires_at: None };
         self.runs.insert(run.id, stored);
         Ok(Created::New)
     }
 
-    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+    fn commit(&mut self, commit: Commit, forgets: bool) -> Result<(), StoreError> {
         let Some(stored) = self.runs.get_mut(&commit.run) else {
             return Err(StoreError::NotFound(format!("run {}", commit.run)));
         };
@@ -94,6 +109,9 @@ impl Tables {
         }
         if let Some(snapshot) = commit.snapshot {
             stored.snapshot = Some((row.version, snapshot));
+            if forgets {
+                stored.forgotten += std::mem::take(&mut stored.journal).len();
+            }
         }
         commit.writes.into_iter().for_each(|write| self.write(write));
         Ok(())
@@ -131,7 +149,7 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
-        ready(self.tables().commit(commit)).boxed()
+        ready(self.tables().commit(commit, self.forgets)).boxed()
     }
 
     fn load(&self, run: RunId) -> BoxFuture<'_, Result<Loaded, StoreError>> {
@@ -141,7 +159,7 @@ impl Store for MemoryStore {
             Loaded {
                 row: stored.row.clone(),
                 snapshot: stored.snapshot.clone(),
-                events: stored.journal[from..].to_vec(),
+                events: stored.journal[from.saturating_sub(stored.forgotten)..].to_vec(),
             }
         });
         ready(loaded.ok_or_else(|| StoreError::NotFound(format!("run {run}")))).boxed()
@@ -155,7 +173,7 @@ impl Store for MemoryStore {
     fn journal(&self, run: RunId, from: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         let tables = self.tables();
         let events = tables.runs.get(&run).map(|stored| {
-            let events = stored.journal.iter().skip(from as usize);
+            let events = stored.journal.iter().skip((from as usize).saturating_sub(stored.forgotten));
             events.take(limit as usize).cloned().collect()
         });
         ready(events.ok_or_else(|| StoreError::NotFound(format!("run {run}")))).boxed()
@@ -247,7 +265,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables();
         let list = tables.rows.entry((run, list)).or_default();
         for (number, row) in (first..).zip(rows) {
-            list.entry(number).or_insert(row);
+            list.entry(number).or_insert_with(|| row.to_string().into());
         }
         ready(Ok(())).boxed()
     }
@@ -261,8 +279,11 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<Vec<Json>, StoreError>> {
         let tables = self.tables();
         let rows = tables.rows.get(&(run, list.to_string()));
-        let rows = rows.into_iter().flat_map(|rows| rows.range(from..).map(|(_, row)| row.clone()));
-        ready(Ok(rows.take(limit as usize).collect())).boxed()
+        let rows = rows.into_iter().flat_map(|rows| rows.range(from..));
+        let rows = rows.take(limit as usize).map(|(number, row)| {
+            serde_json::from_str(row).map_err(|error| StoreError::Corrupt(format!("row {number} of {list}: {error}")))
+        });
+        ready(rows.collect()).boxed()
     }
 
     fn cursors(&self) -> BoxFuture<'_, Result<BTreeMap<String, Millis>, StoreError>> {

@@ -134,7 +134,7 @@ async fn weekly_broadcast_sends_each_row_its_own_message() {
     let run = run(&folder, "weekly-broadcast.yaml", &monday).exits(0).json();
 
     let mut rows = csv::Reader::from_path(repository("workflows/recipients.csv")).unwrap();
-    let expected: Vec<(String, String)> = rows
+    let mut expected: Vec<(String, String)> = rows
         .records()
         .map(|row| {
             let row = row.unwrap();
@@ -144,12 +144,38 @@ async fn weekly_broadcast_sends_each_row_its_own_message() {
         })
         .collect();
     assert_eq!(expected.len(), 5);
-    assert_eq!(sent(&far), expected, "one message for each row, in the order of the file");
+    expected.push((ONCALL.to_string(), "Weekly broadcast: 5 of 5 sent.".to_string()));
+    assert_eq!(sent(&far), expected, "one message for each row, in the order of the file, and the summary");
 
     let output = &run["steps"]["message"]["output"];
     for (count, expected) in [("total", 5), ("succeeded", 5), ("failed", 0), ("skipped", 0), ("unknown", 0)] {
         assert_eq!(output[count], expected, "{count}: {run:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn weekly_broadcast_sends_nobody_two_messages_in_a_week() {
+    let far = GuideServer::start();
+    let folder = folder(&far);
+    let plan = |folder: &Folder| {
+        let file = repository("workflows").join("weekly-broadcast.yaml");
+        folder.run(["plan".as_ref(), file.as_os_str(), "--json".as_ref()]).exits(0).json()
+    };
+    let before = plan(&folder);
+    assert_eq!((&before["recipients"], &before["messages"], far.send_requests()), (&json!(5), &json!(6), 0));
+
+    let daemon = Daemon::start(&folder);
+    let first = daemon.api().start("weekly-broadcast", &json!({})).await;
+    daemon.api().reaches(&first, "succeeded").await;
+    assert_eq!(sent(&far).len(), 6);
+    let again = plan(&folder);
+    assert_eq!((&again["excluded"], &again["messages"]), (&json!({"once": 5}), &json!(1)), "{again:#}");
+
+    let second = daemon.api().start("weekly-broadcast", &json!({})).await;
+    let run = daemon.api().reaches(&second, "succeeded").await;
+    assert_eq!(run["steps"]["message"]["output"]["reasons"], json!({"once": 5}), "{run:#}");
+    let told = sent(&far);
+    assert_eq!((told.len(), &*told[6].1), (7, "Weekly broadcast: 0 of 5 sent, 5 once."));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! alone. Nothing here reaches into the library, so a test can only pass by what a user would see too.
 
 mod blocks;
+mod broadcasts;
 mod calls;
 mod commands;
 mod damage;
@@ -17,6 +18,7 @@ mod moltflow_steps;
 mod outcomes;
 mod parked;
 mod pipes;
+mod plan;
 mod pressure;
 mod reload;
 mod restarts;

@@ -17,11 +17,11 @@ use crate::lang::workflow::OnUnknown;
 const RESEND_ATTEMPTS: u32 = 3;
 
 impl Deciding<'_> {
-    /// Begins an attempt, unless the run is ending.
+    /// Begins an attempt, unless the run is ending or paused.
     pub(super) fn start(&mut self, place: Place, attempt: u32) -> Result<(), IllegalEvent> {
         // The timer may be late, or the daemon was down.
         self.stop_in_time()?;
-        if self.state.ending.is_some() {
+        if self.state.ending.is_some() || self.is_paused() {
             return Ok(());
         }
         let at = self.now;

@@ -30,6 +30,9 @@ impl Deciding<'_> {
                 }
                 return Ok(());
             };
+            if self.is_paused() {
+                return Ok(());
+            }
             let held = items.held();
             if items.active.len() - held >= each.concurrency as usize || held >= limits::FOR_EACH_HELD {
                 return Ok(());

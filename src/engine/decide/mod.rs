@@ -8,9 +8,12 @@ mod ends;
 mod graph;
 mod items;
 mod outside;
+mod pause;
 mod resume;
 
 use std::sync::Arc;
+
+pub use self::pause::PAUSED;
 
 use super::event::{Event, Place, RunStatus};
 use super::ports::{Failure, Port, StepError};
@@ -42,6 +45,10 @@ pub enum Input {
     Deliver { place: Place, key: String, event: Arc<Json> },
     /// A run that a `call` step called has ended.
     Returned { place: Place, child: RunId, result: Result<Json, Failure> },
+    /// A person has it stand still.
+    Pause { reason: Option<String> },
+    /// A person has a paused run go on.
+    Unpause,
     /// Nothing new is to start, and the run is to end so: failed or cancelled.
     Stop { status: RunStatus, failure: Failure },
     /// A person has an ended run go on: from this step of the workflow's own, or from what failed.
@@ -123,6 +130,12 @@ pub enum Refused {
     Ended(RunStatus),
     #[error("the run goes on ({0}); only an ended one can be retried")]
     NotEnded(RunStatus),
+    #[error("the run is paused already")]
+    Paused,
+    #[error("the run is not paused ({0})")]
+    NotPaused(RunStatus),
+    #[error("the run has not begun; pause it when it has, or cancel it")]
+    NotBegun,
     #[error("nothing of it failed; name the step to start from")]
     NothingToRetry,
 }
@@ -138,7 +151,7 @@ pub fn decide(plan: &Plan, state: &mut RunState, input: Input, now: Millis) -> R
             Input::Resolve { place, .. } => return Err(Refused::NotHeld(place)),
             Input::Approve { place, .. } => return Err(Refused::NoApproval(place)),
             Input::Deliver { place, .. } => return Err(Refused::NotListening(place)),
-            Input::Stop { .. } => return Err(Refused::Ended(ended)),
+            Input::Stop { .. } | Input::Pause { .. } | Input::Unpause => return Err(Refused::Ended(ended)),
             // An answer that comes after the end changes nothing.
             _ => return Ok(deciding.decision),
         }
@@ -154,6 +167,8 @@ pub fn decide(plan: &Plan, state: &mut RunState, input: Input, now: Millis) -> R
         Input::Approve { place, approval } => deciding.approve(&place, approval)?,
         Input::Deliver { place, key, event } => deciding.deliver(&place, key, event)?,
         Input::Returned { place, child, result } => deciding.returned(&place, child, result)?,
+        Input::Pause { reason } => deciding.pause(reason)?,
+        Input::Unpause => deciding.unpause()?,
         Input::Stop { status, failure } => deciding.stop(status, failure)?,
         Input::Retry { from } => deciding.retried(from)?,
     }

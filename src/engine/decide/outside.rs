@@ -22,6 +22,7 @@ impl Deciding<'_> {
         }
         match resolution {
             Resolution::Sent => self.succeed(place, OK, json!({"resolved": "sent"}), None, 0)?,
+            Resolution::NotSent if self.is_paused() => self.again_after_pause(place)?,
             Resolution::NotSent => self.start(place.clone(), attempt + 1)?,
             Resolution::Skip => self.skip(place, SkipReason::Resolved)?,
         }

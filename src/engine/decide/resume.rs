@@ -29,6 +29,8 @@ impl Deciding<'_> {
                     "the daemon stopped between the intention and its outcome; it may or may not have happened",
                 );
                 self.unknown(&place, failure)?;
+            } else if self.is_paused() {
+                self.put_off(&place)?;
             } else if self.state.ending.is_none() {
                 self.command(Command::Execute { place, attempt: slot.attempt, started_at: slot.started_at });
             }
@@ -42,6 +44,11 @@ impl Deciding<'_> {
                 _ => self.command(Command::Call { place }),
             }
         }
+        self.stand_up()
+    }
+
+    /// Begins whatever may begin, wherever the run stands.
+    pub(super) fn stand_up(&mut self) -> Result<(), IllegalEvent> {
         let mut standing = Standing::default();
         self.stand(&self.state.root, &mut Vec::new(), &mut standing);
         self.settled.extend(standing.settled);
@@ -99,7 +106,7 @@ impl Deciding<'_> {
     /// What is due goes on.
     pub(super) fn wake(&mut self) -> Result<(), IllegalEvent> {
         self.stop_in_time()?;
-        if self.state.ending.is_some() {
+        if self.state.ending.is_some() || self.is_paused() {
             return Ok(());
         }
         let now = self.now;

@@ -13,7 +13,7 @@ use super::execute::{expression, permanent, store_trouble};
 use super::scope::scope;
 use super::values::ValueError;
 use crate::base::{Json, Millis, RunId, limits};
-use crate::engine::decide::{Ended, Input};
+use crate::engine::decide::{Ended, Input, PAUSED};
 use crate::engine::event::{Event, Place, SkipReason};
 use crate::engine::frame::Phase;
 use crate::engine::ports::{Failure, Space, StepError, StoreError, Write};
@@ -92,7 +92,12 @@ impl Driver {
         }
         let mut places = Vec::new();
         self.state.visit(&mut |step, items, slot| {
-            let again = matches!(slot.phase, Phase::Waiting { why: Waiting::Retry { .. } | Waiting::Later { .. }, .. });
+            let again = match &slot.phase {
+                Phase::Waiting { why: Waiting::Retry { .. }, .. } => true,
+                // One that a crash cut off may have done its work.
+                Phase::Waiting { why: Waiting::Later { failure }, .. } => failure.code != PAUSED,
+                _ => false,
+            };
             if again && self.plan.steps[step as usize].once.is_some() {
                 places.push(Place { step, items: items.to_vec() });
             }

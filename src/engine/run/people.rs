@@ -59,6 +59,18 @@ impl Engine {
         self.say(run, Input::Stop { status: RunStatus::Cancelled, failure }).await
     }
 
+    /// Nothing more of the run begins until it is resumed; what is at work ends.
+    pub async fn pause(&self, run: RunId, reason: Option<&str>) -> Result<(), WordError> {
+        self.0.store.row(run).await.map_err(LoadError::from)?;
+        self.say(run, Input::Pause { reason: reason.map(str::to_string) }).await
+    }
+
+    /// A paused run goes on, with all that has become due meanwhile.
+    pub async fn resume(&self, run: RunId) -> Result<(), WordError> {
+        self.0.store.row(run).await.map_err(LoadError::from)?;
+        self.say(run, Input::Unpause).await
+    }
+
     /// An ended run goes on: from `from` and what needs it, or from what failed. Nothing that succeeded is done again but
     /// what `from` names.
     pub async fn retry(&self, run: RunId, from: Option<&str>) -> Result<(), WordError> {

@@ -54,7 +54,7 @@ impl Engine {
         match row.status {
             _ if self.is_left(row).await? => calls::cancel(&self.0, row.id),
             // By their timers, by events, or by people.
-            RunStatus::Waiting | RunStatus::Attention => {}
+            RunStatus::Waiting | RunStatus::Paused | RunStatus::Attention => {}
             _ => self.0.enqueue(Job::stored(row.id, Arc::from(row.workflow.as_str()), None)),
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::engine::state::{IllegalEvent, RunState};
 use crate::plan::Plan;
 
 /// The form of what is written. Another number with every change of [`RunState`] or what it is made of.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Events after which a state is written again.
 const EVENTS: u64 = 512;

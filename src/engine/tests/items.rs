@@ -82,7 +82,7 @@ fn held_items_let_the_others_go_on() {
 #[test]
 fn a_person_has_a_bounded_number_of_items_to_look_at() {
     let mut play = Play::begin(ONE);
-    play.play("a=200");
+    play.play("a=2000");
     for item in 0..crate::base::limits::FOR_EACH_HELD {
         play.play(&format!("a[{item}]?"));
     }
@@ -171,4 +171,47 @@ fn collected_values_are_bounded() {
     let output = play.output("a");
     assert_eq!((output["collected"].as_array().unwrap().len(), &output["collected_truncated"]), (1, &json!(true)));
     assert_eq!(output["succeeded"], 3);
+}
+
+#[test]
+fn the_summary_says_why() {
+    let each = "
+  - id: e
+    for_each: {in: '[]', concurrency: 9}
+    steps:
+      - {id: p, uses: t.pure}
+      - {id: s, uses: t.send, on_unknown: skip}";
+    let mut play = Play::begin(each);
+    play.play("e=8 p[0] s[0] p[1]/ p[2] s[2]* p[3] s[3]- p[4] s[4]! p[5] s[5]? p[6] s[6]- p[7] s[7]");
+    let output = play.output("e");
+    let counts = ["total", "succeeded", "failed", "skipped", "unknown"].map(|key| output[key].as_u64().unwrap());
+    assert_eq!(counts, [8, 2, 1, 4, 1]);
+    let why = json!({"condition": 1, "once": 1, "t.failed": 3, "unknown": 1});
+    assert_eq!(output["reasons"], why, "what it declines with is its code, too");
+
+    // What failed is counted anew when it is done again.
+    play.play("retry s[4]");
+    assert_eq!(play.output("e")["reasons"], json!({"condition": 1, "once": 1, "t.failed": 2, "unknown": 1}));
+}
+
+#[test]
+fn items_that_were_not_begun_have_a_reason() {
+    let mut play = Play::begin(STOP);
+    play.play("a=9 a[0]! a[1]");
+    let crate::engine::frame::StepState::Failed { items: Some(items), .. } = &play.state.root.steps[0] else {
+        panic!("{}", play.picture())
+    };
+    assert_eq!(json!(items.reasons()), json!({"for_each.stopped": 7, "t.failed": 1}));
+}
+
+#[test]
+fn a_state_of_before_the_reasons_is_read() {
+    let mut play = Play::begin(ONE);
+    play.play("a=2 a[0]");
+    let mut old = serde_json::to_value(&play.state).unwrap();
+    let items = old.pointer("/root/steps/0/items").cloned().unwrap();
+    assert!(items.get("passed").is_none() && items.get("failing").is_none(), "nothing is written for nothing");
+    old.as_object_mut().unwrap().remove("paused");
+    let state: crate::engine::state::RunState = serde_json::from_value(old).unwrap();
+    assert_eq!(state, play.state);
 }

@@ -11,6 +11,7 @@ mod far;
 mod graph;
 mod items;
 mod outside;
+mod pause;
 mod properties;
 mod random;
 mod retries;

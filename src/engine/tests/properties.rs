@@ -143,12 +143,15 @@ fn events() -> impl Strategy<Value = Event> {
         (numbers(), 0u32..4).prop_map(|((step, items), left)| Event::ItemsStopped { at: 5, step, items, left });
     let status = || select(RunStatus::ALL.to_vec());
     let ending = status().prop_map(|status| Event::RunEnding { at: 5, status, failure: failure() });
+    let paused = prop_oneof![Just(None), Just(Some("lunch".to_string()))];
+    let paused = paused.prop_map(|reason| Event::RunPaused { at: 5, reason });
     let end = status().prop_map(|status| Event::RunEnded { at: 5, status, output: None, failure: None });
     let retried =
         proptest::collection::vec(0u32..6, 0..3).prop_map(|steps| Event::RunRetried { at: 5, steps, from: None });
     prop_oneof![
         1 => created, 16 => started, 8 => succeeded, 3 => failed, 6 => skipped, 3 => waits, 3 => held, 2 => taken,
-        9 => items, 6 => item_ended, 2 => stopped, 1 => ending, 2 => end, 2 => retried
+        9 => items, 6 => item_ended, 2 => stopped, 1 => ending, 2 => end, 2 => retried, 2 => paused,
+        2 => Just(Event::RunResumed { at: 5 })
     ]
 }
 
@@ -179,6 +182,8 @@ fn inputs() -> impl Strategy<Value = Input> {
         2 => (ends(), given()).prop_map(|(status, output)| Input::Finished { status, output: output.map(Some) }),
         1 => ends().prop_map(|status| Input::Stop { status, failure: failure() }),
         2 => prop_oneof![Just(None), (0u32..12).prop_map(Some)].prop_map(|from| Input::Retry { from }),
+        2 => Just(Input::Pause { reason: None }),
+        3 => Just(Input::Unpause),
         1 => Just(Input::Begin),
         2 => Just(Input::Resume),
         2 => Just(Input::Wake),

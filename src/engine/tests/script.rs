@@ -10,7 +10,7 @@
 //! | `a:key=7` `a:back` `a:back!` | event 7 is delivered to it; the run that it called ends, fails |
 //! | `a[2]#` `a[2]#!` | `collect` of item 2 of `a` gives its number, fails |
 //! | `+100` `crash` `wake` | 100 ms pass and the timer fires; the run is loaded again; a timer fires for nothing |
-//! | `cancel` `retry` `retry:a` | a person says so |
+//! | `cancel` `retry` `retry:a` `pause` `unpause` | a person says so |
 //! | `finish` `finish!` | `output` is evaluated (or `on_failure` begun), fails |
 //! | `x…` | the word after it is refused and changes nothing |
 
@@ -115,6 +115,8 @@ impl Play {
                 return Input::Stop { status: RunStatus::Cancelled, failure };
             }
             "retry" => return Input::Retry { from: None },
+            "pause" => return Input::Pause { reason: Some("lunch".to_string()) },
+            "unpause" => return Input::Unpause,
             "finish" | "finish!" => {
                 let status = self.commands.iter().find_map(|command| match command {
                     Command::Finish { status } => Some(*status),
@@ -296,6 +298,8 @@ pub fn counted(frame: &Frame) {
     assert_eq!(frame.open, frame.steps.len() - settled);
     for step in &frame.steps {
         let StepState::Items(items) = step else { continue };
+        let why = items.reasons().total();
+        assert_eq!(why as usize, items.failed.len() + (items.skipped + items.unknown) as usize, "{items:?}");
         let ended = (items.succeeded + items.skipped + items.unknown) as usize + items.failed.len();
         assert_eq!(ended + items.redo.len() + items.again.len() + items.active.len(), items.next as usize, "{items:?}");
         assert!(items.stopped <= items.skipped && items.next <= items.total);

@@ -12,6 +12,7 @@ mod lock;
 #[cfg(test)]
 mod measure;
 mod prune;
+mod read_only;
 mod reads;
 mod rows;
 mod schema;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::inspect::{Inspection, inspect};
 pub use self::lock::{Lock, LockError};
+pub use self::read_only::ReadOnly;
 
 use self::connection::WriteConnection;
 use self::files::Files;

@@ -8,7 +8,7 @@ use super::keys;
 use crate::engine::ports::StoreError;
 
 /// The form of the tables; raised with every change of them.
-const VERSION: i64 = 2;
+pub const VERSION: i64 = 2;
 
 /// Marks the file as ours (`PRAGMA application_id`): "molt" in ASCII.
 const APPLICATION_ID: i64 = 0x6d6f_6c74;

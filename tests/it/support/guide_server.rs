@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, watch};
 
 use super::cut::{Cut, CuttableListener};
+use super::faults::{Account, Fate, Faults, Shares};
 use super::ledger::{Ledger, Received};
 
 pub const API_KEY: &str = "molt_sk_1234567890abcdef";
@@ -53,6 +54,8 @@ struct Far {
     send_requests: AtomicUsize,
     script: Mutex<VecDeque<Answer>>,
     limited_until: Mutex<Option<Instant>>,
+    /// What requests to send meet by their shares.
+    faults: Mutex<Option<Arc<Faults>>>,
     /// Messages from this place on are taken, but their answers wait.
     hold_answers_from: watch::Sender<usize>,
     model_answers: watch::Sender<bool>,
@@ -123,6 +126,7 @@ impl GuideServer {
             send_requests: AtomicUsize::new(0),
             script: Mutex::default(),
             limited_until: Mutex::default(),
+            faults: Mutex::default(),
             hold_answers_from: watch::Sender::new(usize::MAX),
             model_answers: watch::Sender::new(true),
             model_calls: AtomicUsize::new(0),
@@ -157,6 +161,16 @@ impl GuideServer {
     /// The next requests to send are answered so, in this order; later ones are accepted.
     pub fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.far.script.lock().unwrap().extend(answers);
+    }
+
+    /// From here on requests to send meet faults by these shares.
+    pub fn faults(&self, shares: Shares) {
+        *self.far.faults.lock().unwrap() = Some(Arc::new(Faults::new(shares)));
+    }
+
+    /// What became of them.
+    pub fn fault_account(&self) -> Account {
+        self.far.faults.lock().unwrap().as_ref().map(|faults| faults.account()).unwrap_or_default()
     }
 
     /// The next calls of the model are answered with these statuses; later ones are answered well.
@@ -314,7 +328,18 @@ async fn send_message(
         far.confirmed.notify_waiters();
         return accepted(0);
     }
-    let answer = far.script.lock().unwrap().pop_front();
+    let faults = far.faults.lock().unwrap().clone();
+    let fate = match faults {
+        Some(faults) => faults.next().await,
+        None => Fate::Taken,
+    };
+    let answer = match fate {
+        Fate::Taken => far.script.lock().unwrap().pop_front(),
+        Fate::Unavailable => return error(503, "SERVICE_UNAVAILABLE"),
+        Fate::CutBefore => Some(Answer::CutBefore),
+        Fate::CutAfter => Some(Answer::CutAfter),
+        Fate::Limited(seconds) => return rate_limited(seconds),
+    };
     match answer {
         Some(Answer::RateLimited { retry_after_s }) => {
             *far.limited_until.lock().unwrap() = Some(Instant::now() + Duration::from_secs(retry_after_s));

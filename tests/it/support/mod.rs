@@ -4,6 +4,7 @@ pub mod api;
 pub mod cut;
 pub mod daemon;
 pub mod database;
+pub mod faults;
 pub mod fleet;
 pub mod folder;
 pub mod guide_server;

@@ -7,6 +7,7 @@ mod follow;
 pub mod house;
 mod lists;
 mod mail;
+mod pausing;
 mod people;
 mod queued;
 mod snapshots;

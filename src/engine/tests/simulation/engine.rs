@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Depth, each_seed, worlds};
 use crate::base::{Effect, Json, RunId};
 use crate::engine::decide::{Approval, Resolution};
-use crate::engine::event::{Event, Place, SkipReason};
+use crate::engine::event::{Event, Place, RunStatus, SkipReason};
 use crate::engine::frame::{Phase, StepState};
 use crate::engine::ports::{Clock, RunFilter, RunRow, Space};
 use crate::engine::state::RunState;
@@ -61,8 +61,9 @@ impl Play {
             if main.is_none() {
                 main = room.try_submit("main", Json::Null, 1).await.ok().map(|runs| runs[0]);
             }
+            let mut pauses = Random::new(mixed(&[self.seed, 5]));
             // Far above what any of these workflows needs.
-            for _ in 0..3_000 {
+            for turn in 0..3_000 {
                 room.settle().await;
                 if room.frail.is_dead() {
                     return None;
@@ -78,8 +79,21 @@ impl Play {
                     return Some(room.frail.writes());
                 }
                 let mut moved = false;
+                // A person has a run stand still now and then; a word that the store's death swallows is none.
+                if turn < 40 && pauses.one_in(4) {
+                    let _ = room.engine.pause(pauses.pick(&open).id, Some("a look")).await;
+                    room.settle().await;
+                }
                 for row in &open {
                     moved |= self.speak(&room, row, &seen[&row.id]).await;
+                }
+                if room.frail.is_dead() {
+                    return None;
+                }
+                if !moved || pauses.one_in(3) {
+                    for row in rows_now(&room).await.iter().filter(|row| row.status == RunStatus::Paused) {
+                        moved |= room.engine.resume(row.id).await.is_ok();
+                    }
                 }
                 if room.frail.is_dead() {
                     return None;
@@ -252,6 +266,11 @@ impl Play {
             children: self.seen.len() - 1,
         }
     }
+}
+
+/// What a person sees in the list at this moment.
+async fn rows_now(room: &Room) -> Vec<RunRow> {
+    if room.frail.is_dead() { Vec::new() } else { rows(room).await }
 }
 
 async fn rows(room: &Room) -> Vec<RunRow> {

@@ -154,6 +154,8 @@ impl Life {
                 | Input::Approve { .. }
                 | Input::Deliver { .. }
                 | Input::Stop { .. }
+                | Input::Pause { .. }
+                | Input::Unpause
                 | Input::Retry { .. }
         );
         let held = check::held(&self.state);
@@ -178,6 +180,11 @@ impl Life {
             Err(error) => panic!("{said:?}: {error}\n{:?}", self.state.root),
         };
         assert!(!known, "an event was taken twice: {said:?}");
+        if self.state.paused.is_some() {
+            let begins = decision.events.iter().any(|event| matches!(event, Event::StepStarted { .. }));
+            let acts = decision.commands.iter().any(|command| matches!(command, Command::Execute { .. }));
+            assert!(!begins && !acts, "a paused run begins something after {said:?}");
+        }
         let now_held = check::held(&self.state);
         self.ever_held |= !now_held.is_empty();
         for place in held.iter().filter(|place| Some(*place) != resolved.as_ref()) {

@@ -58,6 +58,9 @@ pub struct World {
     retries: u32,
     /// After so many decisions a person cancels the first run.
     cancel_after: Option<u64>,
+    /// How often a person pauses a run, and the decisions after which they do so next.
+    pauses: u32,
+    pause_after: u64,
 }
 
 /// What a seed's world does besides: how often it retries, and when it cancels.
@@ -88,6 +91,8 @@ impl World {
             posts: VecDeque::new(),
             retries,
             cancel_after,
+            pauses: Random::new(seed ^ 98).below(4) as u32,
+            pause_after: 3,
         };
         world.create(main, "w0", None);
         world
@@ -146,11 +151,12 @@ impl World {
         // Far above what any of these workflows needs.
         for _ in 0..20_000 {
             self.cancel();
+            self.pause();
             if let Some((run, input)) = self.posts.pop_front() {
                 self.post(run, input);
             } else if let Some(run) = self.next_to_work() {
                 self.work(run);
-            } else if !self.people() && !self.time() && !self.again() {
+            } else if !self.people() && !self.time() && !self.unpause() && !self.again() {
                 return;
             }
         }
@@ -266,6 +272,37 @@ impl World {
             let failure = Failure::new("run.cancelled", "cancelled by a person");
             self.posts.push_back((self.main, Input::Stop { status: RunStatus::Cancelled, failure }));
         }
+    }
+
+    /// The states of the runs that have not ended.
+    fn states(&self) -> impl Iterator<Item = &RunState> {
+        self.lives.values().map(|life| &life.state).chain(self.parked.values().map(|(_, state)| state))
+    }
+
+    /// Now and then a person has a run stand still, or go on again.
+    fn pause(&mut self) {
+        if !self.posts.is_empty() || self.pauses == 0 && !self.random.one_in(6) || self.decisions < self.pause_after {
+            return;
+        }
+        self.pause_after = self.decisions + self.random.below(6);
+        if self.pauses == 0 {
+            self.unpause();
+            return;
+        }
+        let runs: Vec<RunId> = self.states().map(|state| state.id).collect();
+        if !runs.is_empty() {
+            let run = *self.random.pick(&runs);
+            self.pauses -= 1;
+            // It may be paused already, not begun, or ending.
+            self.posts.push_back((run, Input::Pause { reason: None }));
+        }
+    }
+
+    /// A person has a paused run go on: true if there is one.
+    fn unpause(&mut self) -> bool {
+        let paused = self.states().find(|state| state.paused.is_some()).map(|state| state.id);
+        self.posts.extend(paused.map(|run| (run, Input::Unpause)));
+        paused.is_some()
     }
 
     /// Something that people or the world do now: true if they did.

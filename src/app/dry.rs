@@ -1,0 +1,60 @@
+//! A dry run: the real engine on a store that is forgotten, with steps that write down what they would do.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::engine::ports::{Clock, Store, StoreError, Workflows};
+use crate::engine::run::{Engine, Observer, Parts};
+use crate::steps::dry::{self, Recorder};
+use crate::store::dry::DryStore;
+use crate::store::sqlite::ReadOnly;
+
+use super::{StartError, Steps};
+
+/// What a dry run needs, and what it leaves.
+pub struct DryRun {
+    pub engine: Engine,
+    pub store: Arc<DryStore>,
+    pub recorder: Arc<Recorder>,
+    /// There is a database, and it was asked for opt-outs and `once` keys.
+    pub has_database: bool,
+}
+
+impl DryRun {
+    /// Starts an engine that changes nothing. `samples` messages are kept.
+    pub async fn start(
+        config: &Config,
+        steps: Steps,
+        clock: Arc<dyn Clock>,
+        workflows: Arc<dyn Workflows>,
+        observers: Vec<Arc<dyn Observer>>,
+        samples: usize,
+    ) -> Result<Self, StartError> {
+        let unusable = |path: &Path, source| StartError::Store { path: path.to_path_buf(), source };
+        let database = ReadOnly::open(&config.database).await;
+        let database = database.map_err(|source: StoreError| unusable(&config.database, source))?;
+        let has_database = database.is_some();
+        let store = Arc::new(DryStore::new(database));
+        let recorder = Arc::new(Recorder::new(samples));
+        let mut registry = steps.registry;
+        let known: Arc<dyn Store> = store.clone();
+        let region = steps.moltflow.as_ref().and_then(|moltflow| moltflow.region());
+        dry::steps(&mut registry, &recorder, &known, region);
+        let parts = Parts {
+            store: store.clone(),
+            clock,
+            catalog: Arc::new(registry.catalog),
+            steps: registry.steps,
+            workflows,
+            observers,
+            workers: config.engine.workers,
+            workers_per_workflow: config.engine.workers_per_workflow,
+            queue: config.engine.queue,
+            retention_ms: None,
+            recover: false,
+        };
+        let engine = Engine::start(parts).await.map_err(|source| unusable(Path::new("(in memory)"), source))?;
+        Ok(Self { engine, store, recorder, has_database })
+    }
+}
