@@ -95,8 +95,17 @@ impl Observer for Progress {
         let (workflow, status) = (plan.name.clone(), state.status());
         let follower = plan.on_failure.clone().filter(|_| state.ended == Some(RunStatus::Failed));
         let (stands, is_called) = (Stands::of(state), state.parent.is_some());
-        let committed =
-            Committed { run: state.id, workflow, status, lines, counts: Counts::of(plan, state), stands, is_called, follower, gave_up: None };
+        let committed = Committed {
+            run: state.id,
+            workflow,
+            status,
+            lines,
+            counts: Counts::of(plan, state),
+            stands,
+            is_called,
+            follower,
+            gave_up: None,
+        };
         // Nobody shows it any more: the command is ending.
         let _ = self.0.send(committed);
     }

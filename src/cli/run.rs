@@ -198,11 +198,9 @@ async fn finish(app: &App, run: RunId, as_json: bool) -> Result<Exit, Failed> {
     Ok(match report.status {
         RunStatus::Succeeded => Exit::Ok,
         RunStatus::Failed | RunStatus::Cancelled => Exit::Failed,
-        RunStatus::Queued
-        | RunStatus::Running
-        | RunStatus::Waiting
-        | RunStatus::Paused
-        | RunStatus::Attention => Exit::Attention,
+        RunStatus::Queued | RunStatus::Running | RunStatus::Waiting | RunStatus::Paused | RunStatus::Attention => {
+            Exit::Attention
+        }
     })
 }
 

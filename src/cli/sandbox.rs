@@ -11,17 +11,21 @@ use crate::sandbox::{Fault, Options, RateLimit, Sandbox};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Faults, one a --fault, say what they meet, a colon, and what happens:
-  'POST /sessions/*/messages: 5% 429 retry_after=2s'   a twentieth is refused, always the same ones
-  'POST /sessions/*/messages: every=100 cut=after'     it is sent, but the connection closes without an answer
-  'POST /sessions/*/messages: 1% cut=before'           nothing is sent, and the connection closes
-  'POST /sessions/*/messages: nth=3 garbage'           it is sent, and the answer is no JSON
-  'GET /sessions: times=2 delay=5s 503'                twice, slowly
-  'DELIVERY message: duplicate=5'                      webhooks get each message five times
-  'POST /v1/chat/completions: 10% 500'                 the model fails
-Words: N%, nth=N, every=N, times=N, seed=N; delay=D, STATUS, error_code=X, retry_after=D|none, cut=before|after|midway,
-garbage, carried_out (a status or delay comes after the effect), duplicate=N.
-While it runs, POST /sandbox/faults takes the same lines as JSON strings. docs/sandbox.md describes all routes.")]
+A fault says what it meets, and after a colon what happens:
+  POST /sessions/*/messages: 5% 429 retry_after=2s   refused, always the same twentieth
+  POST /sessions/*/messages: every=100 cut=after     it is sent, and no answer comes
+  POST /sessions/*/messages: 1% cut=before           it is not sent, and no answer comes
+  POST /sessions/*/messages: nth=3 garbage           it is sent, and the answer is no JSON
+  GET /sessions: times=2 delay=5s 503                twice, slowly
+  DELIVERY message: duplicate=5                      webhooks get each message five times
+  POST /v1/chat/completions: 10% 500                 the model fails
+
+Which of them: N%, nth=N, every=N; times=N; seed=N
+What happens:  delay=D, STATUS, error_code=X, retry_after=D|none, cut=before|after|midway,
+               garbage, carried_out (a status or delay comes after the effect), duplicate=N
+
+While it runs, POST /sandbox/faults takes the same lines as JSON strings; docs/sandbox.md
+describes all routes.")]
 pub struct SandboxArgs {
     /// Port on loopback; 0 takes a free one
     #[arg(long, default_value_t = 9100)]

@@ -155,7 +155,9 @@ impl State {
         self.limit = number("x-ratelimit-limit").filter(|limit| *limit > 0).or(self.limit);
         if response.status != 429 {
             self.unnamed = 0;
-            if let Some(left) = number(REMAINING) {
+            // An answer about a window that is over, which came late, says nothing of this one.
+            let over = reset.is_none() && response.header("x-ratelimit-reset").is_some();
+            if let Some(left) = number(REMAINING).filter(|_| !over) {
                 self.counted(left, reset.map(|ms| now.saturating_add_unsigned(ms)));
                 if let (0, Some(ms)) = (left, reset) {
                     self.pause(ms, now);
@@ -286,6 +288,9 @@ mod tests {
         rate.observe(&answer(200, &[("x-ratelimit-remaining", "90"), ("x-ratelimit-reset", "1706195410")]), NOW);
         assert_eq!(rate.lock().left, Some(2));
         rate.observe(&answer(200, &[("x-ratelimit-remaining", "90"), ("x-ratelimit-reset", "1706195530")]), NOW);
+        assert_eq!(rate.lock().left, Some(90));
+        // Nor does one about a window that has ended meanwhile.
+        rate.observe(&answer(200, &[("x-ratelimit-remaining", "99"), ("x-ratelimit-reset", "1706195400")]), NOW);
         assert_eq!(rate.lock().left, Some(90));
     }
 

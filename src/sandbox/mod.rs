@@ -143,6 +143,15 @@ async fn stop(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
+/// A duration as people write it, and nothing rounded away.
+fn exact(ms: u64) -> String {
+    let (length, unit) = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")]
+        .into_iter()
+        .find(|(length, _)| ms > 0 && ms.is_multiple_of(*length))
+        .unwrap_or((1, "ms"));
+    format!("{}{unit}", ms / length)
+}
+
 /// Why a simulated message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InboundError {

@@ -12,9 +12,7 @@ use super::memory::MemoryStore;
 use super::sqlite::ReadOnly;
 use crate::base::{Json, Millis, RunId};
 use crate::engine::event::Event;
-use crate::engine::ports::{
-    Commit, Created, Listen, Loaded, NewRun, Pruned, RunRow, Space, Store, StoreError, Write,
-};
+use crate::engine::ports::{Commit, Created, Listen, Loaded, NewRun, Pruned, RunRow, Space, Store, StoreError, Write};
 
 pub struct DryStore {
     written: MemoryStore,
@@ -27,12 +25,7 @@ pub struct DryStore {
 
 impl DryStore {
     pub fn new(real: Option<ReadOnly>) -> Self {
-        Self {
-            written: MemoryStore::forgetful(),
-            real,
-            forgotten: Mutex::default(),
-            known: AtomicU64::new(0),
-        }
+        Self { written: MemoryStore::forgetful(), real, forgotten: Mutex::default(), known: AtomicU64::new(0) }
     }
 
     /// How often a `once` key was met that the real database has.
@@ -139,7 +132,9 @@ impl Store for DryStore {
     ) -> BoxFuture<'_, Result<Vec<(String, Json)>, StoreError>> {
         async move {
             let mut found: BTreeMap<String, Json> = match &self.real {
-                Some(real) => real.values(space, prefix.clone(), after.clone(), limit, now).await?.into_iter().collect(),
+                Some(real) => {
+                    real.values(space, prefix.clone(), after.clone(), limit, now).await?.into_iter().collect()
+                }
                 None => BTreeMap::new(),
             };
             found.retain(|key, _| !self.is_forgotten(space, key));

@@ -98,6 +98,26 @@ async fn support_reply_takes_each_of_its_branches() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn support_reply_remembers_what_was_said_in_the_chat() {
+    let far = GuideServer::start();
+    let folder = folder(&far);
+    let daemon = Daemon::start(&folder);
+    let written =
+        [("M1", CUSTOMER, "Do you have tea?"), ("M2", CUSTOMER, "Which?"), ("M3", "15559876543@c.us", "Open?")];
+    for (id, from, body) in written {
+        daemon.api().webhook(load::message(id, from, body).to_string(), None).await.unwrap();
+        daemon.api().settled(far.ledger()).await;
+    }
+    let said = |messages: &[Value]| messages.iter().map(|one| one["content"].clone()).collect::<Vec<_>>();
+    let asked: Vec<_> = far.model_asked().iter().map(|messages| said(&messages[1..])).collect();
+    let first = json!("Do you have tea?");
+    assert_eq!(
+        asked,
+        [vec![first.clone()], vec![first, json!("You asked: Do you have tea?"), json!("Which?")], vec![json!("Open?")]]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_alert_pages_for_trouble_in_the_watched_group_only() {
     let cases = [
         (WATCHED, "The bot is DOWN again", Some("Trouble in 120363012345678901@g.us (score 1): The bot is DOWN again")),

@@ -13,7 +13,8 @@ fn status(session: &str, status: &str, at: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_watchdog_alerts_by_another_session_when_one_stays_down() {
     // Down for good, back before anybody looks, and the session that alerts itself.
-    for (session, later, alerts) in [("support-team", "failed", 1), ("support-team", "working", 0), ("sales-bot", "failed", 0)]
+    for (session, later, alerts) in
+        [("support-team", "failed", 1), ("support-team", "working", 0), ("sales-bot", "failed", 0)]
     {
         let far = GuideServer::start();
         far.session_is("sales-bot", "working");

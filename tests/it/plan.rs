@@ -65,7 +65,9 @@ async fn a_plan_says_who_gets_what_and_sends_nothing() {
     assert!(!folder.path("moltrun.db").exists(), "a plan makes no database");
 
     let shown = folder.run(["plan", "workflows/weekly.yaml"]).exits(0).stdout;
-    for line in ["recipients  5", "excluded    2", "duplicate", "Nothing was sent", "nothing paces support-team", "no database"] {
+    for line in
+        ["recipients  5", "excluded    2", "duplicate", "Nothing was sent", "nothing paces support-team", "no database"]
+    {
         assert!(shown.contains(line), "{line}: {shown}");
     }
 }

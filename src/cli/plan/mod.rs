@@ -17,8 +17,8 @@ use super::setup::single;
 use super::signals::Signals;
 use super::{Exit, Failed, Globals, out};
 use crate::app::dry::DryRun;
-use crate::base::time::rfc3339;
 use crate::base::Json;
+use crate::base::time::rfc3339;
 use crate::config::Need;
 use crate::engine::event::RunStatus;
 use crate::engine::fixed::FixedWorkflows;
@@ -91,7 +91,11 @@ pub async fn run(globals: &Globals, args: PlanArgs) -> Result<Exit, Failed> {
     }
     let report = dry.engine.report(run).await.map_err(|error| failed(error.to_string()))?.report;
     let broadcast = Broadcast::of(&plan, &report, &dry, &config, clock.now());
-    if args.json { out::line(format_args!("{:#}", json!(broadcast))) } else { shown::print(&broadcast) }
+    if args.json {
+        out::line(format_args!("{:#}", json!(broadcast)))
+    } else {
+        shown::print(&broadcast)
+    }
     Ok(if report.status == RunStatus::Succeeded { Exit::Ok } else { Exit::Failed })
 }
 

@@ -13,7 +13,7 @@ use crate::base::{Json, limits};
 use crate::sandbox::faults::read;
 use crate::sandbox::model::Line;
 use crate::sandbox::moltflow::error::{ApiFailure, ApiResult};
-use crate::sandbox::{RateLimit, World};
+use crate::sandbox::{RateLimit, World, exact};
 
 pub async fn list(State(world): State<Arc<World>>) -> Answer<Json> {
     Answer(json!(world.faults.shown()))
@@ -55,7 +55,7 @@ pub struct Limit {
 
 fn shown(limit: Option<RateLimit>) -> Answer<Json> {
     Answer(match limit {
-        Some(limit) => json!({ "requests": limit.requests, "window": format!("{}ms", limit.window_ms) }),
+        Some(limit) => json!({ "requests": limit.requests, "window": exact(limit.window_ms) }),
         None => json!({ "requests": null, "window": null }),
     })
 }

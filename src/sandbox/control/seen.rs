@@ -27,7 +27,7 @@ pub struct Page {
 const PAGE: usize = 1_000;
 
 /// `total` counts all messages ever sent; `next` is what `after` has to be for the page after this one; `requests` says how
-/// the requests to send have ended.
+/// the requests to send have ended, `early` what came while a `Retry-After` ran.
 pub async fn ledger(
     State(world): State<Arc<World>>,
     page: Result<Query<Page>, QueryRejection>,
@@ -39,6 +39,7 @@ pub async fn ledger(
         "total": found.total,
         "next": found.next,
         "requests": world.counts.of_sends(),
+        "early": world.counts.early(),
         "messages": found.entries,
     })))
 }

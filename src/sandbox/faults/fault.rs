@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::routes;
+use super::super::{exact, routes};
 
 /// A fault. Made by reading one ([`super::read`]), which checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl fmt::Display for Fault {
             write!(f, " seed={}", self.seed)?;
         }
         if self.delay_ms > 0 {
-            write!(f, " delay={}ms", self.delay_ms)?;
+            write!(f, " delay={}", exact(self.delay_ms))?;
         }
         match &self.what {
             What::Delay => {}
@@ -150,7 +150,7 @@ impl fmt::Display for Fault {
                 match retry_after {
                     RetryAfter::Usual => {}
                     RetryAfter::None => f.write_str(" retry_after=none")?,
-                    RetryAfter::Ms(ms) => write!(f, " retry_after={ms}ms")?,
+                    RetryAfter::Ms(ms) => write!(f, " retry_after={}", exact(*ms))?,
                 }
             }
             What::Cut(moment) => write!(f, " cut={}", moment.word())?,

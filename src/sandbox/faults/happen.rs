@@ -33,12 +33,25 @@ pub async fn happen(State(world): State<Arc<World>>, request: Request, next: Nex
     let path = bare(request.uri().path()).to_string();
     let method = request.method().as_str();
     let route = find(method, &path);
+    let of_moltflow = path.len() < request.uri().path().len();
+    if of_moltflow {
+        world.counts.arrived(world.now());
+    }
     let (response, end) = match world.faults.of_request(method, &path) {
         Some(fault) => meet(&world, &fault, &path, request, next).await,
         None => answered(next.run(request).await),
     };
+    if of_moltflow && let Some(seconds) = pause(&response) {
+        world.counts.paused(world.now(), seconds.saturating_mul(1_000));
+    }
     world.counts.add(route, end);
     response
+}
+
+/// The seconds a 429 names.
+fn pause(response: &Response) -> Option<i64> {
+    let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    response.headers().get(header::RETRY_AFTER).filter(|_| limited)?.to_str().ok()?.parse().ok()
 }
 
 fn answered(response: Response) -> (Response, End) {

@@ -313,7 +313,7 @@ mod tests {
             (
                 "POST /sessions/*/messages: 5% 429 retry-after=2s",
                 json!({ "on": "POST /sessions/*/messages", "share": 5, "answer": 429, "retry_after": "2s" }),
-                "POST /sessions/*/messages: 5% 429 retry_after=2000ms",
+                "POST /sessions/*/messages: 5% 429 retry_after=2s",
             ),
             (
                 "post /api/v2/groups: 503 nth=3 error-code=DOWN carried-out",
@@ -323,7 +323,7 @@ mod tests {
             (
                 "* /v1/**: every=2 times=1 delay=1s cut=midway",
                 json!({ "on": "* /v1/**", "every": 2, "times": 1, "delay": "1s", "cut": "midway" }),
-                "* /v1/**: every=2 times=1 delay=1000ms cut=midway",
+                "* /v1/**: every=2 times=1 delay=1s cut=midway",
             ),
             (
                 "GET /sessions/x: 0.5% seed=9 garbage",
@@ -333,7 +333,7 @@ mod tests {
             (
                 "DELIVERY *: duplicate=5 delay=1s",
                 json!({ "on": "DELIVERY *", "duplicate": 5, "delay": "1s" }),
-                "DELIVERY *: delay=1000ms duplicate=5",
+                "DELIVERY *: delay=1s duplicate=5",
             ),
             (
                 "GET /groups: 429 retry_after=none",

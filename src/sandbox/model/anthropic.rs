@@ -122,9 +122,13 @@ pub async fn complete(State(world): State<Arc<World>>, headers: HeaderMap, body:
         json!({ "type": "content_block_start", "index": 0, "content_block": block(json!({}), "") }),
         json!({ "type": "ping" }),
     ];
-    events.extend(reply.words.iter().map(
-        |word| json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": word } }),
-    ));
+    events.extend(reply.words.iter().map(|word| {
+        let delta = match &used {
+            Some(_) => json!({ "type": "input_json_delta", "partial_json": word }),
+            None => json!({ "type": "text_delta", "text": word }),
+        };
+        json!({ "type": "content_block_delta", "index": 0, "delta": delta })
+    }));
     events.extend([
         json!({ "type": "content_block_stop", "index": 0 }),
         json!({

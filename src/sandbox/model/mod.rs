@@ -60,7 +60,11 @@ pub fn router(world: Arc<World>) -> Router {
 
 /// A refusal in the form of the interface that `path` belongs to.
 pub fn refusal(path: &str, status: StatusCode, code: Option<&str>) -> Response {
-    let message = status.canonical_reason().unwrap_or("Error");
+    let message = match status.as_u16() {
+        // Not one of HTTP's own.
+        529 => "Overloaded",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    };
     if path == "/v1/messages" {
         anthropic::failure(status, message, code)
     } else {

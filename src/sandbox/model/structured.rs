@@ -15,7 +15,8 @@ const VALUES: u32 = 1_000;
 /// types, `enum`, `const`, required counts and bounds is not looked at.
 pub fn instance(schema: &Json, question: &str, answer: &str) -> Json {
     let asked = Asked { question: question.to_lowercase(), answer };
-    asked.value(schema, DEPTH, &mut VALUES.clone())
+    let mut left = VALUES;
+    asked.value(schema, DEPTH, &mut left)
 }
 
 struct Asked<'a> {
@@ -25,10 +26,13 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn value(&self, schema: &Json, depth: u32, left: &mut u32) -> Json {
-        if depth == 0 || *left == 0 {
+        if *left == 0 {
             return Json::Null;
         }
         *left -= 1;
+        if depth == 0 {
+            return Json::Null;
+        }
         if let Some(value) = schema.get("const") {
             return value.clone();
         }
@@ -53,7 +57,7 @@ impl Asked<'_> {
                 let any = json!({});
                 let item = schema.get("items").unwrap_or(&any);
                 let least = number("minItems").unwrap_or(0).min(*left as usize);
-                (0..least).map(|_| self.value(item, depth - 1, left)).collect()
+                (0..least).map_while(|_| (*left > 0).then(|| self.value(item, depth - 1, left))).collect()
             }
             "boolean" => json!(false),
             "number" | "integer" => {

@@ -17,7 +17,7 @@ async fn with(faults: &[&str]) -> (Sandbox, Arc<ManualClock>, Caller) {
 
 #[tokio::test]
 async fn a_refusal_has_the_documented_form_and_nothing_is_done() {
-    let (sandbox, _, caller) = with(&["POST /sessions/*/messages: times=1 429 retry-after=2s"]).await;
+    let (sandbox, clock, caller) = with(&["POST /sessions/*/messages: times=1 429 retry-after=2s"]).await;
     let response = caller.raw("POST", MESSAGES, Some(&text("a"))).await;
     assert_eq!(response.status, 429);
     let reset = (NOW / 1_000 + 2).to_string();
@@ -32,8 +32,11 @@ async fn a_refusal_has_the_documented_form_and_nothing_is_done() {
     let error = json!({ "detail": "Too Many Requests", "error_code": "RATE_LIMIT_EXCEEDED", "status": 429 });
     assert_eq!(response.json(), Some(error));
     assert_eq!(sandbox.ledger().len(), 0);
+    clock.advance(1_500);
     caller.ok("POST", MESSAGES, Some(text("a"))).await;
     assert_eq!(sandbox.ledger().len(), 1);
+    let ledger = controller(&sandbox, &clock).ok("GET", "/ledger", None).await;
+    assert_eq!(ledger["early"], json!({ "count": 1, "latest_ms": 1_500 }));
     sandbox.stop().await;
 }
 

@@ -68,7 +68,7 @@ pub(super) fn reply(body: &Json) -> Option<Reply> {
     let message = choice.get("message");
     reply.text = content(message.and_then(|message| message.get("content")));
     reply.refusal = text(message, "refusal").to_string();
-    reply.finish = choice.get("finish_reason").and_then(Json::as_str).map(Finish::of);
+    reply.finish = finish(choice);
     Some(reply)
 }
 
@@ -84,10 +84,14 @@ pub(super) fn piece(reply: &mut Reply, data: &str, piece: Option<&Json>) -> bool
     let delta = choice.get("delta");
     reply.text.push_str(text(delta, "content"));
     reply.refusal.push_str(text(delta, "refusal"));
-    if let Some(word) = choice.get("finish_reason").and_then(Json::as_str) {
-        reply.finish = Some(Finish::of(word));
-    }
+    reply.finish = finish(choice).or(reply.finish);
     false
+}
+
+/// Null, and with some servers empty, while the model goes on.
+fn finish(choice: &Json) -> Option<Finish> {
+    let word = choice.get("finish_reason").and_then(Json::as_str)?;
+    (!word.is_empty()).then(|| Finish::of(word))
 }
 
 fn head(reply: &mut Reply, body: &Json) {

@@ -129,3 +129,19 @@ async fn nobody_reads_on_when_nobody_wants_rows() {
     // Dropped in the middle: the test ends only if the reading thread does.
     drop(stream);
 }
+
+#[tokio::test]
+async fn a_file_names_one_source() {
+    let server = Scripted::start(vec![]).await;
+    let mut catalog = crate::lang::Catalog::default();
+    catalog.insert(step(&server).spec().clone());
+    for (with, code) in [("format: csv", "missing-key"), ("path: a.csv, url: 'https://x.example'", "conflicting-keys")]
+    {
+        let text = format!("steps:\n  - {{id: a, uses: data.read, with: {{{with}}}}}\n");
+        let source = crate::lang::Source { path: "t.yaml".into(), text };
+        let checked =
+            crate::plan::check(&source, std::path::Path::new("."), &catalog, &crate::base::json::JsonMap::new());
+        let codes: Vec<_> = checked.diagnostics.iter().map(|one| one.code.to_string()).collect();
+        assert_eq!(codes, [code], "{with}");
+    }
+}

@@ -96,7 +96,8 @@ impl Step for Dry {
             }
             Kind::Wait(port) => {
                 self.recorder.waits(&call.step, &self.spec.name, port);
-                let output = if self.spec.name == "approve" { json!({"by": null, "comment": null}) } else { Json::Null };
+                let output =
+                    if self.spec.name == "approve" { json!({"by": null, "comment": null}) } else { Json::Null };
                 Outcome::Done { port: Port::Borrowed(port), output }
             }
         };
