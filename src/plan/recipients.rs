@@ -120,13 +120,13 @@ mod tests {
     #[test]
     fn what_cannot_be_one_is_a_mistake_with_a_place() {
         for (with, region, expected) in [
-            ("to: (650) 555-1234", None, "bad-recipient 3:72 `(650) 555-1234` is a number without its country code"),
+            ("to: (650) 555-1234", None, "bad-recipient 3:68 `(650) 555-1234` is a number without its country code"),
             ("to: 6505551234", None, "set `with.region` or `moltflow.region`)"),
             ("to: 555-1234", Some("US"), "has not as many digits as a phone number of +1 (US)"),
             ("to: 15551234567@cus", None, "is neither a contact (@c.us) nor a group (@g.us)"),
-            ("to: 12@c.us, region: '{{ event.country }}'", None, "bad-recipient 3:72"),
+            ("to: 12@c.us, region: '{{ event.country }}'", None, "bad-recipient 3:68"),
             ("to: alice", Some("US"), "`alice` is no chat"),
-            ("to: '+1 650 555 1234', region: UK", None, "bad-region 3:99 `UK` is no region"),
+            ("to: '+1 650 555 1234', region: UK", None, "bad-region 3:95 `UK` is no region"),
         ] {
             let found = mistakes(&send(with), region);
             assert!(found.len() == 1 && found[0].contains(expected), "{with}: {found:?}");
@@ -141,6 +141,6 @@ mod tests {
         let block = format!("  - id: c\n    for_each: {{ in: '[1]' }}\n    steps:\n{inner}");
         let found = mistakes(&format!("{one}{block}"), None);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("bad-recipient 3:92") && found[1].starts_with("bad-recipient 7:76"), "{found:?}");
+        assert!(found[0].starts_with("bad-recipient 3:93") && found[1].starts_with("bad-recipient 7:72"), "{found:?}");
     }
 }
