@@ -20,7 +20,7 @@ use crate::lang::workflow::Trigger;
 use crate::moltflow::{ApiError, MoltFlow};
 use crate::net::Net;
 use crate::plan::{Folder, Plan, PlanTrigger};
-use crate::senders::Senders;
+use crate::senders::{Senders, Sessions};
 use crate::server::{self, Bounds, Server, router};
 use crate::steps::ai_prompt::AiPrompt;
 use crate::steps::approve::Approve;
@@ -51,6 +51,7 @@ pub struct App {
     pub engine: Engine,
     pub catalog: Arc<Catalog>,
     pub moltflow: Option<Arc<MoltFlow>>,
+    pub senders: Arc<Senders>,
 }
 
 /// Why it could not be put together.
@@ -70,6 +71,7 @@ pub enum StartError {
 pub struct Steps {
     pub registry: Registry,
     pub moltflow: Option<Arc<MoltFlow>>,
+    pub senders: Arc<Senders>,
 }
 
 /// Every built-in step and every plugin, ready to be checked against and to run.
@@ -98,10 +100,11 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         Some(given) => Some(Arc::new(MoltFlow::new(given.clone(), net, clock.clone())?.in_region(config.region))),
         None => None,
     };
+    let sessions = moltflow.clone().map(|moltflow| moltflow as Arc<dyn Sessions>);
+    let senders = Arc::new(Senders::new(config.senders.clone(), sessions, clock.clone()));
     match &moltflow {
         Some(moltflow) => {
-            let senders = Arc::new(Senders::new(config.senders.clone(), clock.clone()));
-            registry.add(Arc::new(MoltflowSend::new(moltflow.clone(), senders)));
+            registry.add(Arc::new(MoltflowSend::new(moltflow.clone(), senders.clone(), clock.clone())));
             moltflow_steps::all(moltflow, clock).into_iter().for_each(|step| registry.add(step));
         }
         None => {
@@ -122,7 +125,7 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         registry.catalog.insert_broken_plugin(plugin, reason);
     }
     registry.catalog.set_secrets(config.secrets.keys());
-    Ok(Steps { registry, moltflow })
+    Ok(Steps { registry, moltflow, senders })
 }
 
 /// Where compiled plugins are kept; None where there is no home.
@@ -196,8 +199,10 @@ impl App {
             recover,
         };
         let unusable = |source| StartError::Store { path: database.to_path_buf(), source };
+        // Before the engine: runs that go on send at once.
+        steps.senders.start(store.clone(), &catalog).await.map_err(unusable)?;
         let engine = Engine::start(parts).await.map_err(unusable)?;
-        Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow })
+        Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow, senders: steps.senders })
     }
 
     /// Starts triggers, webhooks and API on `listener`. `live` holds the workflows of `folder`, and changes as it does.
@@ -232,6 +237,7 @@ impl App {
             clock: self.clock.clone(),
             live,
             schedules,
+            senders: self.senders.clone(),
             token: config.server.token.clone(),
             webhook_secret: config.webhook_secret.clone(),
             secrets: config.secrets.clone(),

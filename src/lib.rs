@@ -30,7 +30,7 @@
 //! | [`engine`] | `event`, `state`, `decide` are pure; `ports` are the traits it needs; `run` is the shell that does things |
 //! | [`net`] | the one HTTP client for everything that leaves the process |
 //! | [`moltflow`] | the typed client: credentials, rate limits, errors, webhook events, signatures |
-//! | [`senders`] | the pace of each WhatsApp session |
+//! | [`senders`] | what each WhatsApp session may send, and when: pace, caps, quiet hours, opt-outs |
 //! | [`steps`] [`wasm`] [`store`] [`triggers`] | built-in steps; the plugin host; SQLite and memory; what starts runs |
 //! | [`config`] | `moltrun.yaml` and the environment |
 //! | [`server`] [`sandbox`] | webhooks and API; a local MoltFlow and a local model |

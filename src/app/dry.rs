@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::engine::ports::{Clock, Store, StoreError, Workflows};
+use crate::engine::ports::{Clock, StoreError, Workflows};
 use crate::engine::run::{Engine, Observer, Parts};
+use crate::senders::Senders;
 use crate::steps::dry::{self, Recorder};
 use crate::store::dry::DryStore;
 use crate::store::sqlite::ReadOnly;
@@ -17,6 +18,8 @@ pub struct DryRun {
     pub engine: Engine,
     pub store: Arc<DryStore>,
     pub recorder: Arc<Recorder>,
+    /// As the database has them, if there is one.
+    pub senders: Arc<Senders>,
     /// There is a database, and it was asked for opt-outs and `once` keys.
     pub has_database: bool,
 }
@@ -38,9 +41,9 @@ impl DryRun {
         let store = Arc::new(DryStore::new(database));
         let recorder = Arc::new(Recorder::new(samples));
         let mut registry = steps.registry;
-        let known: Arc<dyn Store> = store.clone();
-        let region = steps.moltflow.as_ref().and_then(|moltflow| moltflow.region());
-        dry::steps(&mut registry, &recorder, &known, region);
+        let senders = steps.senders;
+        senders.start(store.clone(), &registry.catalog).await.map_err(|source| unusable(&config.database, source))?;
+        dry::steps(&mut registry, &recorder, &senders, config.region);
         let parts = Parts {
             store: store.clone(),
             clock,
@@ -55,6 +58,6 @@ impl DryRun {
             recover: false,
         };
         let engine = Engine::start(parts).await.map_err(|source| unusable(Path::new("(in memory)"), source))?;
-        Ok(Self { engine, store, recorder, has_database })
+        Ok(Self { engine, store, recorder, senders, has_database })
     }
 }

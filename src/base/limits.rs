@@ -371,3 +371,27 @@ pub const STREAM_PAUSE_MAX_MS: u64 = 60_000;
 /// The first pause before MoltFlow is asked again to register the webhook, in milliseconds, and the longest.
 pub const REGISTER_PAUSE_MS: u64 = 2_000;
 pub const REGISTER_PAUSE_MAX_MS: u64 = 5 * 60_000;
+
+/// The longest pause that a sender's jitter may make after a send, in milliseconds: an hour. A longer one is a rate.
+pub const SENDER_JITTER_MS: u64 = 60 * 60 * 1000;
+
+/// Sends of one day that a policy may allow, and days of a warm-up: far above what any number survives.
+pub const SENDER_DAILY_CAP: u64 = 1_000_000;
+pub const SENDER_WARM_UP: usize = 366;
+
+/// Words of one opt-out list, and characters of a word: every language of a country, and a short phrase.
+pub const SENDER_WORDS: usize = 100;
+pub const SENDER_WORD: usize = 64;
+
+/// Sends of one sender that wait and are known one by one: several broadcasts at their widest. Those beyond wait unseen.
+pub const SENDER_HELD: usize = 100_000;
+
+/// Sessions without a policy whose status is remembered. Their names come from outside.
+pub const SENDER_SESSIONS: usize = 1_000;
+
+/// Waiting sends of one sender that are shown, and runs among them that are looked up before that.
+pub const SENDER_SHOWN: usize = 5;
+pub const SENDER_RUNS: usize = 200;
+
+/// People of one sender who opted out, as far as they are counted for a page.
+pub const SENDER_OPTED_OUT: usize = 100_000;

@@ -7,7 +7,6 @@ mod counts;
 mod demo;
 mod doctor;
 mod exit;
-mod forecast;
 mod foreground;
 mod graph;
 mod logging;
@@ -19,6 +18,7 @@ mod runs;
 mod runs_shown;
 mod sandbox;
 mod schedules;
+mod senders;
 mod serve;
 mod setup;
 mod signals;
@@ -86,6 +86,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// When the daemon's schedules fire next, and what they missed
     Schedules(schedules::SchedulesArgs),
+    /// What each WhatsApp session may send today, what waits and why, and who opted out
+    Senders(senders::SendersArgs),
 }
 
 impl Cli {
@@ -104,6 +106,7 @@ impl Cli {
             Command::Runs(args) => runs::run(&globals, args).await,
             Command::Doctor(args) => doctor::run(&globals, args).await,
             Command::Schedules(args) => schedules::run(&globals, args).await,
+            Command::Senders(args) => senders::run(&globals, args).await,
         }
     }
 }

@@ -10,6 +10,7 @@ mod credentials;
 mod environment;
 mod public;
 mod sections;
+mod senders;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,9 +23,10 @@ use crate::base::phone::Region;
 use crate::base::{Secret, limits};
 use crate::lang::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::lang::yaml;
+use crate::senders::Policy;
 use crate::steps::ai_prompt::AiProviders;
 use crate::steps::credentials::Keyring;
-use crate::{moltflow, net, senders, wasm};
+use crate::{moltflow, net, wasm};
 
 /// Everything a daemon or a run is told.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub struct Config {
     pub net: net::Policy,
     pub vars: JsonMap,
     pub engine: Engine,
-    pub senders: BTreeMap<String, senders::Policy>,
+    pub senders: BTreeMap<String, Policy>,
     pub grants: BTreeMap<String, wasm::Grant>,
 }
 

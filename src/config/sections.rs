@@ -13,9 +13,8 @@ use crate::lang::reader::{self, Fields};
 use crate::lang::yaml::{Entry, Node, Value};
 use crate::moltflow::Credentials;
 use crate::net::Policy;
-use crate::senders::Pace;
 use crate::steps::ai_prompt::AiProviders;
-use crate::{moltflow, senders, wasm};
+use crate::{moltflow, wasm};
 
 /// MoltFlow's own address (the guide's).
 const MOLTFLOW_URL: &str = "https://apiv2.waiflow.app/api/v2";
@@ -50,7 +49,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
         fields.optional("vars").map_or_else(Vec::new, |entry| reader::constants(&entry.value, "variable", found));
     let secrets = public::secrets(fields.optional("secrets"), need, found);
     let engine = engine(fields.optional("engine"), found);
-    let senders = named(fields.optional("senders"), found, sender);
+    let senders = named(fields.optional("senders"), found, super::senders::sender);
     let grants = named(fields.optional("grants"), found, grant);
     fields.finish(found);
     Some(Config {
@@ -225,29 +224,6 @@ pub(super) fn named<T>(
 ) -> BTreeMap<String, T> {
     let entries = entry.and_then(|entry| reader::entries(&entry.value, found)).unwrap_or_default();
     entries.iter().filter_map(|entry| Some((entry.key.clone(), read(entry, found)?))).collect()
-}
-
-fn sender(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<senders::Policy> {
-    let what = format!("sender `{}`", entry.key);
-    let mut fields = Fields::open(&entry.value, &what, found)?;
-    let pace = fields.required("pace", found);
-    fields.finish(found);
-    let mut fields = Fields::open(&pace?.value, format!("the pace of {what}"), found)?;
-    let rate = fields.required("rate", found);
-    let burst = fields.optional("burst");
-    fields.finish(found);
-    let burst = match burst {
-        Some(entry) => reader::integer(&entry.value, 1, u64::from(u32::MAX), found)?,
-        None => 1,
-    };
-    let rate = rate?;
-    match reader::text(&rate.value, found)?.parse() {
-        Ok(rate) => Some(senders::Policy { pace: Pace { rate, burst: u32::try_from(burst).ok()? } }),
-        Err(error) => {
-            found.error("bad-rate", rate.value.span.clone(), format!("{what}: {error}"));
-            None
-        }
-    }
 }
 
 fn grant(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<wasm::Grant> {

@@ -90,7 +90,7 @@ fn mistakes_say_where_even_in_the_environment() {
         ),
         ("senders: { s: { pace: { rate: 20/week } } }\n", &[], "1: sender `s`: `20/week` is no rate"),
         ("senders: { s: { pace: { rate: 20/h, burst: 0 } } }\n", &[], "1: `0` is no whole number from 1"),
-        ("senders: { s: { pace: { rate: 20/h }, daily_cap: 5 } }\n", &[], "1: sender `s` has no key `daily_cap`"),
+        ("senders: { s: { pace: { rate: 20/h }, dayly_cap: 5 } }\n", &[], "1: sender `s` has no key `dayly_cap`"),
         ("senders: { s: {} }\n", &[], "1: sender `s` needs `pace`"),
         ("server: { token: '${NONE}' }\n", &[("NONE", "")], "1: `token` is empty"),
         ("server: { listen: '0.0.0.0:80', token: }\n", &[], "1: 0.0.0.0:80 is open to others and no token is set"),
@@ -169,7 +169,7 @@ fn a_value_of_the_environment_is_a_number_or_a_list_where_one_is_wanted() {
     ];
     let config = load("server: { token: '${NOT_SET}' }\n", &variables, Need::Everything).unwrap();
     assert_eq!(config.engine.workers, 7);
-    assert_eq!(config.senders["s"].pace, senders::Pace { rate: "20/min".parse().unwrap(), burst: 4 });
+    assert_eq!(config.senders["s"].pace, crate::senders::Pace::new("20/min".parse().unwrap(), 4));
     let shop = serde_json::json!({"code": "007", "count": 3, "cost": "${5}"});
     let vars = serde_json::json!({"shop": shop, "oncall": "15551234567"});
     assert_eq!(serde_json::Value::Object(config.vars), vars);

@@ -1,43 +1,43 @@
-//! What keeps a WhatsApp number alive. In this release: the pace of each session.
+//! What keeps a WhatsApp number alive: one policy a session, shared by every workflow and kept across restarts.
 //!
-//! The pace is kept in memory, for all workflows of the process together. Sessions without a policy are not paced.
+//! | file | holds |
+//! |---|---|
+//! | `policy` `pace` `quiet` `words` | what `senders:` of `moltrun.yaml` says |
+//! | `standing` `calendar` | what a session has sent and when it may send again; pure, and the forecast with it |
+//! | `health` | whether a session is connected, and how long its sends wait if it is not |
+//! | `turns` | who waits, and when each one's turn is |
+//! | `desk` | one session: all of that under one lock, and written down before it counts |
+//! | `opted_out` `notice` `reply` | who wants no more messages, what they are told, who has just written |
+//! | `house` | [`Senders`], all of them |
+//! | `view` | what people see of it |
 
+mod calendar;
+mod desk;
+mod health;
+mod house;
+mod notice;
+mod opted_out;
 mod pace;
+mod policy;
+mod quiet;
+mod reply;
+mod standing;
+mod turns;
+mod view;
+mod words;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+pub use desk::Ask;
+pub use health::WORKING;
+pub use house::{Permit, Senders, Sessions};
+pub use notice::NAME as NOTICE;
+pub use opted_out::OptedOut;
+pub use pace::{BadJitter, BadRate, Jitter, Pace, Rate};
+pub use policy::Policy;
+pub use quiet::QuietHours;
+pub use reply::is_reply;
+pub use standing::{Decision, Request, Standing, Why, decide, forecast};
+pub use view::SenderView;
+pub use words::{OptOut, Said, plain};
 
-use crate::engine::ports::Clock;
-use pace::Bucket;
-pub use pace::{BadRate, Pace, Rate};
-
-/// One entry of `senders:` in `moltrun.yaml`, by session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    pub pace: Pace,
-}
-
-/// The paces of all sessions.
-pub struct Senders {
-    buckets: BTreeMap<String, Mutex<Bucket>>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Senders {
-    pub fn new(policies: BTreeMap<String, Policy>, clock: Arc<dyn Clock>) -> Self {
-        let now = clock.now();
-        let buckets = policies
-            .into_iter()
-            .map(|(session, policy)| (session, Mutex::new(Bucket::new(policy.pace, now))))
-            .collect();
-        Self { buckets, clock }
-    }
-
-    /// Takes the permission for one send from `session`. An error is the time after which to ask again, in milliseconds;
-    /// nothing is taken then. Callers that are refused together are given different times, so that they do not all come
-    /// back at once for the one permission that is there.
-    pub fn acquire(&self, session: &str) -> Result<(), u64> {
-        let Some(bucket) = self.buckets.get(session) else { return Ok(()) };
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).acquire(self.clock.now())
-    }
-}
+#[cfg(test)]
+mod tests;

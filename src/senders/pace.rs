@@ -1,17 +1,46 @@
-//! A token bucket in whole numbers: no rounding ever lends a send.
+//! How fast a session may send: a token bucket in whole numbers, and a pause between two sends that nobody can foresee.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::base::Millis;
+use crate::base::{duration, limits};
 
-/// How fast a session may send.
+/// How fast a session may send. The slower of rate and jitter decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// `20/min`, `2/s`, `100/h`.
     pub rate: Rate,
-    /// Sends that may go out at once after a pause; at least 1.
+    /// Sends that may go out on one another's heels after a pause; at least 1. The jitter stays between them.
     pub burst: u32,
+    /// The least and the longest pause after a send that the session itself makes; drawn anew for each send.
+    pub jitter: Jitter,
+}
+
+impl Pace {
+    pub fn new(rate: Rate, burst: u32) -> Self {
+        Self { rate, burst: burst.max(1), jitter: Jitter::default() }
+    }
+
+    /// What one send costs. Every millisecond brings [`Self::gain`] of it, so that any rate is exact.
+    pub(super) fn cost(&self) -> i128 {
+        i128::from(self.rate.period_ms)
+    }
+
+    pub(super) fn gain(&self) -> i128 {
+        i128::from(self.rate.count)
+    }
+
+    /// What a bucket holds at most.
+    pub(super) fn full(&self) -> i128 {
+        self.cost() * i128::from(self.burst.max(1))
+    }
+
+    /// The time that one send of many takes, in milliseconds, rounded up.
+    pub(super) fn slot_ms(&self) -> i64 {
+        let of_rate = (self.cost() + self.gain() - 1) / self.gain();
+        let of_jitter = i64::from(self.jitter.min_ms).midpoint(i64::from(self.jitter.max_ms));
+        i64::try_from(of_rate).unwrap_or(i64::MAX).max(of_jitter)
+    }
 }
 
 /// Sends in a period.
@@ -40,14 +69,6 @@ impl FromStr for Rate {
     }
 }
 
-impl Rate {
-    /// The time that `count` sends take, in milliseconds.
-    pub fn ms_for(self, count: u64) -> u64 {
-        let ms = u128::from(count) * u128::from(self.period_ms) / u128::from(self.count.max(1));
-        u64::try_from(ms).unwrap_or(u64::MAX)
-    }
-}
-
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = PERIODS.into_iter().find(|(_, ms)| *ms == self.period_ms).map_or("ms", |(name, _)| name);
@@ -55,66 +76,69 @@ impl fmt::Display for Rate {
     }
 }
 
-/// The bucket of one session. One send costs `period_ms` units and every millisecond brings `count` of them, so that
-/// any rate is exact.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    cost: i128,
-    gain: i128,
-    full: i128,
-    level: i128,
-    at: Millis,
-    /// The last time that was named to a refused caller.
-    promised: Millis,
+/// A range of pauses, both ends included, in milliseconds. The default is none at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Jitter {
+    min_ms: u32,
+    max_ms: u32,
 }
 
-/// The longest time named to a refused caller, in milliseconds. Those named may never come back (their run was
-/// cancelled), and a later caller must not wait for all of them.
-const LONGEST_WAIT_MS: Millis = 15 * 60_000;
+/// A text that is no range of pauses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no jitter; write the shortest and the longest pause, at most 1h: 2s..8s")]
+pub struct BadJitter(String);
 
-impl Bucket {
-    /// With one send at `now`: a full bucket would lend a burst at every start, and a process that keeps crashing starts
-    /// often.
-    pub(super) fn new(pace: Pace, now: Millis) -> Self {
-        let cost = i128::from(pace.rate.period_ms);
-        let full = cost * i128::from(pace.burst.max(1));
-        Self { cost, gain: i128::from(pace.rate.count), full, level: cost, at: now, promised: now }
+impl FromStr for Jitter {
+    type Err = BadJitter;
+
+    fn from_str(text: &str) -> Result<Self, BadJitter> {
+        let bad = || BadJitter(text.chars().take(40).collect());
+        let (min, max) = text.split_once("..").ok_or_else(bad)?;
+        let ms = |text: &str| duration::parse_ms(text.trim()).ok().filter(|ms| *ms <= limits::SENDER_JITTER_MS);
+        let (min, max) = ms(min).zip(ms(max)).filter(|(min, max)| min <= max).ok_or_else(bad)?;
+        let whole = |ms: u64| u32::try_from(ms).map_err(|_| bad());
+        Ok(Self { min_ms: whole(min)?, max_ms: whole(max)? })
+    }
+}
+
+impl fmt::Display for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |ms: u32| if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") };
+        write!(f, "{}..{}", text(self.min_ms), text(self.max_ms))
+    }
+}
+
+impl Jitter {
+    pub(super) fn min_ms(self) -> i64 {
+        i64::from(self.min_ms)
     }
 
-    pub(super) fn acquire(&mut self, now: Millis) -> Result<(), u64> {
-        // A clock that was set back brings nothing, and counts from where it is.
-        let elapsed = i128::from(now.saturating_sub(self.at).max(0));
-        if now < self.at {
-            self.promised = now;
-        }
-        self.at = now;
-        self.level = (self.level + elapsed * self.gain).min(self.full);
-        if self.level == self.full {
-            // Nobody has asked for a while: whoever was named a time is gone.
-            self.promised = now;
-        }
-        if self.level >= self.cost {
-            self.level -= self.cost;
-            return Ok(());
-        }
-        let ms = |units: i128| Millis::try_from((units + self.gain - 1) / self.gain).unwrap_or(LONGEST_WAIT_MS);
-        let first = now.saturating_add(ms(self.cost - self.level));
-        let turn = first.max(self.promised.saturating_add(ms(self.cost)));
-        // One send may take longer than the longest wait (1/h): then its own time counts.
-        let turn = turn.min(first.max(now.saturating_add(LONGEST_WAIT_MS)));
-        self.promised = turn;
-        Err((turn - now).max(1) as u64)
+    pub(super) fn max_ms(self) -> i64 {
+        i64::from(self.max_ms)
     }
+
+    /// The pause after send number `number` of a session. It looks drawn by lot and is always the same for one seed: what
+    /// is planned for sends that wait is what will be.
+    pub(super) fn after(self, seed: u64, number: u64) -> i64 {
+        let span = u64::from(self.max_ms - self.min_ms) + 1;
+        i64::from(self.min_ms) + i64::try_from(mixed(seed ^ number.wrapping_mul(GOLDEN)) % span).unwrap_or_default()
+    }
+}
+
+/// 2^64 divided by the golden ratio: neighbours land far apart.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit of the answer depends on every bit of `x`.
+fn mixed(x: u64) -> u64 {
+    let x = x.wrapping_add(GOLDEN);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn pace(rate: &str, burst: u32) -> Pace {
-        Pace { rate: rate.parse().unwrap(), burst }
-    }
 
     #[test]
     fn rates_people_write() {
@@ -127,77 +151,24 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_then_one_at_a_time() {
-        let mut bucket = Bucket::new(pace("20/min", 4), -60_000);
-        let answers: Vec<_> = (0..6).map(|_| bucket.acquire(0)).collect();
-        assert_eq!(answers, [Ok(()), Ok(()), Ok(()), Ok(()), Err(3_000), Err(6_000)]);
-        assert_eq!(bucket.acquire(3_000), Ok(()));
-        assert_eq!(bucket.acquire(6_000), Ok(()));
-        assert_eq!(bucket.acquire(6_000), Err(3_000));
-    }
-
-    #[test]
-    fn a_start_lends_one_send_and_no_burst() {
-        let mut bucket = Bucket::new(pace("20/min", 4), 0);
-        assert_eq!(bucket.acquire(0), Ok(()));
-        assert_eq!(bucket.acquire(0), Err(3_000));
-    }
-
-    #[test]
-    fn a_clock_set_back_lends_nothing_and_blocks_nobody() {
-        let mut bucket = Bucket::new(pace("1/s", 1), 1_000_000);
-        assert_eq!(bucket.acquire(1_000_000), Ok(()));
-        assert_eq!(bucket.acquire(0), Err(1_000));
-        assert_eq!(bucket.acquire(1_000), Ok(()));
-    }
-
-    #[test]
-    fn named_times_are_bounded() {
-        let mut bucket = Bucket::new(pace("1/min", 1), 0);
-        assert_eq!(bucket.acquire(0), Ok(()));
-        let longest = (0..1_000).filter_map(|_| bucket.acquire(0).err()).max();
-        assert_eq!(longest, Some(LONGEST_WAIT_MS as u64));
-        assert_eq!(Bucket { level: 0, ..Bucket::new(pace("1/h", 1), 0) }.acquire(0), Err(3_600_000));
-    }
-
-    proptest! {
-        /// In every window of t milliseconds at most burst + rate·t sends.
-        #[test]
-        fn never_more_than_the_pace(
-            count in 1u32..200,
-            period in 0usize..3,
-            burst in 1u32..50,
-            gaps in prop::collection::vec(0i64..5_000, 1..300),
-        ) {
-            let (_, period_ms) = PERIODS[period];
-            let mut bucket = Bucket::new(Pace { rate: Rate { count, period_ms }, burst }, 0);
-            let mut now = 0;
-            let mut sent: Vec<Millis> = Vec::new();
-            for gap in gaps {
-                now += gap;
-                match bucket.acquire(now) {
-                    Ok(()) => sent.push(now),
-                    Err(wait) => prop_assert!(wait >= 1),
-                }
-            }
-            for (from, start) in sent.iter().enumerate() {
-                for (to, end) in sent.iter().enumerate().skip(from) {
-                    let sends = (to - from + 1) as i128 - i128::from(burst);
-                    prop_assert!(sends * i128::from(period_ms) <= i128::from(end - start) * i128::from(count));
-                }
-            }
+    fn jitters_people_write() {
+        for (text, shown) in [("2s..8s", "2s..8s"), (" 0s .. 1500ms ", "0s..1500ms"), ("1m..1h", "60s..3600s")] {
+            assert_eq!(text.parse::<Jitter>().unwrap().to_string(), shown);
         }
-
-        /// Who comes back at the time named to them is served, if all keep to theirs.
-        #[test]
-        fn a_named_time_is_kept(count in 1u32..100, callers in 1usize..60) {
-            let pace = Pace { rate: Rate { count, period_ms: 60_000 }, burst: 1 };
-            let mut bucket = Bucket::new(pace, 0);
-            let mut turns: Vec<_> = (0..callers).filter_map(|_| bucket.acquire(0).err()).filter(|ms| *ms < LONGEST_WAIT_MS as u64).collect();
-            turns.sort_unstable();
-            for turn in turns {
-                prop_assert_eq!(bucket.acquire(turn as Millis), Ok(()));
-            }
+        for text in ["", "2s", "8s..2s", "2..8", "2s..", "..8s", "2s..61m", "-1s..2s", "2s...8s"] {
+            assert!(text.parse::<Jitter>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn pauses_fill_their_range_and_nothing_else() {
+        let jitter: Jitter = "2s..8s".parse().unwrap();
+        let drawn: Vec<_> = (0..10_000).map(|number| jitter.after(7, number)).collect();
+        assert!(drawn.iter().all(|ms| (2_000..=8_000).contains(ms)));
+        let mean = drawn.iter().sum::<i64>() / 10_000;
+        assert!((4_900..5_100).contains(&mean), "{mean}");
+        assert!(drawn.iter().any(|ms| *ms < 2_100) && drawn.iter().any(|ms| *ms > 7_900));
+        assert_ne!(jitter.after(7, 1), jitter.after(8, 1));
+        assert_eq!(Jitter::default().after(7, 1), 0);
     }
 }

@@ -36,7 +36,8 @@ pub async fn moltflow(
     let event =
         moltflow::Event::parse(&payload).map_err(|error| Problem::bad_request("not_an_event", error.to_string()))?;
     let payload = Arc::new(payload);
-    let submissions = delivered::submissions(&server.live.now(), &event, &payload, server.clock.now());
+    let mut submissions = delivered::submissions(&server.live.now(), &event, &payload, server.clock.now());
+    submissions.extend(server.senders.heard(&event, &payload).await?);
     let accepted = server.engine.submit(submissions).await?;
     // Whoever is answered 503 delivers again: what was accepted above is known then.
     let delivered = server.engine.deliver(&event.event, &moltflow::dedupe_key(&payload), &payload).await?;

@@ -7,6 +7,7 @@ mod hooks;
 mod problem;
 mod runs;
 mod schedules;
+mod senders;
 mod serve;
 mod words;
 mod workflows;
@@ -22,6 +23,7 @@ use axum::routing::{get, post};
 use crate::base::{Secret, limits};
 use crate::engine::ports::{Clock, Query, RunFilter};
 use crate::engine::run::Engine;
+use crate::senders::Senders;
 use crate::triggers::live::Live;
 use crate::triggers::schedule::Schedules;
 use crate::triggers::webhook::Secrets;
@@ -37,6 +39,7 @@ pub struct Server {
     /// The workflows, as the folder stands at this moment.
     pub live: Live,
     pub schedules: Schedules,
+    pub senders: Arc<Senders>,
     pub token: Option<Secret>,
     pub webhook_secret: Option<Secret>,
     /// Those that webhooks of workflows may name.
@@ -52,6 +55,10 @@ pub fn router(server: Server) -> Router {
         .route("/api/v1/workflows/{name}/graph", get(workflows::graph))
         .route("/api/v1/workflows/{name}/runs", post(workflows::run))
         .route("/api/v1/schedules", get(schedules::list))
+        .route("/api/v1/senders", get(senders::list))
+        .route("/api/v1/senders/opt-outs", get(senders::opt_outs))
+        .route("/api/v1/senders/opt-out", post(senders::opt_out))
+        .route("/api/v1/senders/opt-in", post(senders::opt_in))
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))

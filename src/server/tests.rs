@@ -49,9 +49,10 @@ async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
     Arc::new(Server {
         engine,
         query: query.unwrap_or(store),
-        clock,
+        clock: clock.clone(),
         live,
         schedules,
+        senders: Arc::new(Senders::new(std::collections::BTreeMap::new(), None, clock)),
         token: None,
         webhook_secret: None,
         secrets: Secrets::new(),

@@ -7,37 +7,86 @@ use serde_json::json;
 
 use super::field;
 use super::message::{Message, message};
-use crate::base::Effect;
-use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
+use crate::base::time::rfc3339;
+use crate::base::{Effect, Millis};
+use crate::engine::ports::{Clock, Failure, Outcome, Step, StepCall, StepError, StoreError};
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
 use crate::moltflow::MoltFlow;
-use crate::senders::Senders;
+use crate::senders::{Ask, NOTICE, OptedOut, Senders, is_reply};
 
 /// The step. Output: `{message_id, timestamp}`, the timestamp in seconds since 1970 or null.
 pub struct MoltflowSend {
     spec: StepSpec,
     moltflow: Arc<MoltFlow>,
     senders: Arc<Senders>,
+    clock: Arc<dyn Clock>,
 }
 
 impl MoltflowSend {
-    pub fn new(moltflow: Arc<MoltFlow>, senders: Arc<Senders>) -> Self {
-        Self { spec: spec(), moltflow, senders }
+    pub fn new(moltflow: Arc<MoltFlow>, senders: Arc<Senders>, clock: Arc<dyn Clock>) -> Self {
+        Self { spec: spec(), moltflow, senders, clock }
     }
 
     async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
         let Message { session, to, text } = message(&call.input, self.moltflow.region())?;
+        let ask = ask(&call, &session, to.as_str(), self.clock.now());
+        if !is_notice(&call) {
+            let out = self.senders.opted_out(&session, to.as_str()).await;
+            if let Some(out) = out.map_err(|error| store_trouble(&error))? {
+                return Ok(Outcome::Skipped(opted_out(&session, &out)));
+            }
+        }
         // The credential's pause first: a send that cannot go out anyway must not use up the session's pace.
         self.moltflow.paused()?;
-        self.senders.acquire(&session).map_err(|after_ms| StepError::Later {
-            failure: Failure::new("sender.paced", format!("session `{session}` sends at its pace; its turn comes")),
-            after_ms,
-        })?;
-        let sent = self.moltflow.send_message(&session, &to, &text).await?;
+        let permit = self.senders.acquire(&ask).await?;
+        let sent = match self.moltflow.send_message(&session, &to, &text).await {
+            Ok(sent) => sent,
+            Err(error) => return Err(self.senders.failed(&ask, permit, error).await),
+        };
         Ok(Outcome::ok(json!({ "message_id": sent.message_id, "timestamp": sent.timestamp })))
     }
 }
+
+/// What the house itself says to somebody who has just opted out.
+fn is_notice(call: &StepCall) -> bool {
+    call.workflow.name == NOTICE
+}
+
+fn ask(call: &StepCall, session: &str, to: &str, now: Millis) -> Ask {
+    Ask {
+        session: session.into(),
+        to: to.into(),
+        run: call.run,
+        workflow: call.workflow.name.as_str().into(),
+        step: call.step.clone(),
+        key: call.idempotency_key().into(),
+        reply: is_notice(call) || is_reply(&call.heard, session, to, now),
+    }
+}
+
+/// Why somebody who opted out gets nothing.
+pub(super) fn opted_out(session: &str, out: &OptedOut) -> Failure {
+    let how = match &out.word {
+        Some(word) => format!("by the word `{word}`"),
+        None => "by hand".to_string(),
+    };
+    let OptedOut { chat, at, .. } = out;
+    let message = format!("{chat} opted out of messages from `{session}`, {how}, at {}", rfc3339(*at));
+    Failure::new("sender.opted_out", message)
+}
+
+/// The list of those who opted out cannot be read just now: nothing is sent before it can.
+pub(super) fn store_trouble(error: &StoreError) -> StepError {
+    let failure = Failure::new("store.unavailable", error.to_string());
+    match error {
+        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: STORE_RETRY_MS },
+        _ => StepError::Permanent(failure),
+    }
+}
+
+/// Pause before the database is asked again, in milliseconds.
+const STORE_RETRY_MS: u64 = 1_000;
 
 impl Step for MoltflowSend {
     fn spec(&self) -> &StepSpec {

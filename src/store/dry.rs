@@ -185,3 +185,90 @@ impl Store for DryStore {
         self.written.renew(now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use crate::engine::clock::SystemClock;
+    use crate::engine::event::RunStatus;
+    use crate::store::sqlite::SqliteStore;
+
+    fn write(key: &str, value: Option<Json>) -> Write {
+        Write { space: Space::Once, key: key.to_string(), value, expires_at: None }
+    }
+
+    async fn commit(store: &DryStore, run: RunId, expected: u64, events: usize, snapshot: Option<Json>) {
+        let event = || Event::RunPaused { at: 1, reason: None };
+        let commit = Commit {
+            run,
+            expected,
+            events: (0..events).map(|_| event()).collect(),
+            status: RunStatus::Running,
+            wake_at: None,
+            finished_at: None,
+            expires_at: None,
+            writes: Vec::new(),
+            listens: None,
+            snapshot,
+        };
+        store.commit(commit).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_snapshot_says_is_forgotten_and_the_run_is_still_whole() {
+        let (store, run) = (DryStore::new(None), RunId::new(0, 1));
+        let first = Event::RunCreated { at: 0, event: Arc::default(), inputs: Arc::default(), parent: None };
+        let new = NewRun {
+            id: run,
+            workflow: "w".into(),
+            plan: "p".into(),
+            trigger: "manual",
+            created_at: 0,
+            dedupe: None,
+            lane: None,
+            parent: None,
+            first,
+        };
+        store.create_runs(vec![new]).await.unwrap();
+        commit(&store, run, 1, 3, None).await;
+        assert_eq!(store.load(run).await.unwrap().events.len(), 4);
+        commit(&store, run, 4, 1, Some(json!("a state"))).await;
+        let loaded = store.load(run).await.unwrap();
+        assert_eq!((loaded.snapshot, loaded.events.len()), (Some((5, json!("a state"))), 0));
+        commit(&store, run, 5, 2, None).await;
+        assert_eq!(store.load(run).await.unwrap().events.len(), 2);
+        assert_eq!(store.journal(run, 6, 9).await.unwrap().len(), 1);
+        assert_eq!(store.row(run).await.unwrap().version, 7);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_hides_the_database_and_leaves_it_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("moltrun.db");
+        assert!(ReadOnly::open(&path).await.unwrap().is_none());
+        let real = SqliteStore::open(&path, Arc::new(SystemClock)).await.unwrap();
+        real.put(["a", "b", "c"].map(|key| write(key, Some(json!("real")))).to_vec()).await.unwrap();
+
+        // The owner is at work all the while.
+        let store = DryStore::new(ReadOnly::open(&path).await.unwrap());
+        store.put(vec![write("a", Some(json!("dry"))), write("b", None)]).await.unwrap();
+        let mut found = Vec::new();
+        for key in ["a", "b", "c", "d"] {
+            found.push(store.value(Space::Once, key, 1).await.unwrap());
+        }
+        assert_eq!(found, [Some(json!("dry")), None, Some(json!("real")), None]);
+        assert_eq!(store.known_once_keys(), 1);
+        let values = store.values(Space::Once, String::new(), None, 9, 1).await.unwrap();
+        assert_eq!(values, [("a".to_string(), json!("dry")), ("c".to_string(), json!("real"))]);
+        store.put(vec![write("b", Some(json!("again")))]).await.unwrap();
+        assert_eq!(store.value(Space::Once, "b", 1).await.unwrap(), Some(json!("again")));
+
+        let values = real.values(Space::Once, String::new(), None, 9, 1).await.unwrap();
+        assert!(values.len() == 3 && values.iter().all(|(_, value)| value == "real"), "{values:?}");
+    }
+}

@@ -182,8 +182,7 @@ mod tests {
             clock.pass(60 * 60_000);
         }
         (&mut task).await.unwrap();
-        let calls = far.calls.lock().unwrap().clone();
-        calls
+        far.calls.lock().unwrap().clone()
     }
 
     #[tokio::test]

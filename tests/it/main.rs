@@ -24,6 +24,7 @@ mod reload;
 mod restarts;
 mod schedule;
 mod second;
+mod senders;
 mod serve_load;
 mod shown;
 mod stops;

@@ -122,3 +122,26 @@ async fn a_plan_that_fails_says_why() {
     folder.file("workflows/weekly.yaml", "name: weekly\nsteps: [{id: a, uses: moltflow.snd}]");
     folder.run(["plan", "workflows/weekly.yaml"]).exits(2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_knows_the_sender() {
+    let far = GuideServer::start();
+    let folder = folder(&far, "+15551230001,Ana\n+15551230002,Bela\n+15551230003,Chidi\n").configure(|config| {
+        config["senders"] = json!({
+            "support-team": {"pace": {"rate": "1/min", "burst": 1}, "opt_out": {"words": ["stop"]}},
+        });
+    });
+    let daemon = Daemon::start(&folder);
+    folder.ask(daemon.url(), ["senders", "opt-out", "support-team", "+15551230002"]).exits(0);
+    let plan = plan(&folder, &[]);
+    assert_eq!(plan["excluded"], json!({"sender.opted_out": 1}), "{plan:#}");
+    let sender = |name: &str| {
+        let senders = plan["senders"].as_array().unwrap();
+        senders.iter().find(|sender| sender["session"] == name).cloned().unwrap_or_default()
+    };
+    assert_eq!(sender("support-team")["messages"], 2);
+    assert!(sender("support-team")["ends_at"].is_i64(), "{plan:#}");
+    // Nothing paces the owner's phone, so nobody knows when all have left.
+    assert_eq!((&sender("owner-phone")["ends_at"], &plan["ends_at"]), (&Value::Null, &Value::Null));
+    assert_eq!(far.send_requests(), 0);
+}

@@ -64,7 +64,7 @@ async fn examine(globals: &Globals) -> Vec<Check> {
         .map_or_else(|| "moltrun.yaml, or the defaults".to_string(), |file| file.display().to_string());
     let mut checks = vec![Check::ok("configuration", file)];
     let clock = app::system_clock();
-    let Steps { registry, moltflow } = match app::steps(&config, &clock).await {
+    let Steps { registry, moltflow, .. } = match app::steps(&config, &clock).await {
         Ok(steps) => steps,
         Err(error) => {
             checks.push(Check::problem("configuration", error.to_string(), "correct moltrun.yaml"));

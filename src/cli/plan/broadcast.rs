@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::app::dry::DryRun;
 use crate::base::{Json, Millis, limits};
-use crate::config::Config;
 use crate::engine::event::RunStatus;
 use crate::engine::ports::Failure;
 use crate::engine::report::Report;
@@ -49,8 +48,7 @@ pub struct Broadcast {
 pub struct SenderPlan {
     pub session: String,
     pub messages: u64,
-    /// The configuration has a policy for it.
-    pub has_policy: bool,
+    /// Behind the messages that wait already; null where nothing paces it.
     pub ends_at: Option<Millis>,
 }
 
@@ -84,7 +82,7 @@ pub const ONCE: &str = "once";
 pub const DUPLICATE: &str = "duplicate";
 
 impl Broadcast {
-    pub fn of(plan: &Plan, report: &Report, dry: &DryRun, config: &Config, now: Millis) -> Self {
+    pub fn of(plan: &Plan, report: &Report, dry: &DryRun) -> Self {
         let recorded = dry.recorder.recorded();
         let mut items = Items::default();
         for step in plan.steps.iter().filter(|step| step.for_each.is_some() && step.block == 0) {
@@ -92,8 +90,7 @@ impl Broadcast {
         }
         items.tell_apart(dry.store.known_once_keys());
         let senders = recorded.by_session.into_iter().map(|(session, messages)| SenderPlan {
-            has_policy: config.senders.contains_key(&session),
-            ends_at: super::super::forecast::ends_at(config, &session, messages, now),
+            ends_at: dry.senders.forecast(&session, messages),
             session,
             messages,
         });

@@ -58,7 +58,7 @@ pub async fn run(globals: &Globals, args: PlanArgs) -> Result<Exit, Failed> {
     let (progress, mut committed) = Progress::new();
     let (config, clock) = (setup.config, setup.clock);
     let samples = usize::from(args.samples);
-    let dry = DryRun::start(&config, setup.steps, clock.clone(), workflows.clone(), vec![progress], samples).await?;
+    let dry = DryRun::start(&config, setup.steps, clock, workflows.clone(), vec![progress], samples).await?;
     let submission = Submission {
         plan: plan.clone(),
         trigger: "manual",
@@ -90,7 +90,7 @@ pub async fn run(globals: &Globals, args: PlanArgs) -> Result<Exit, Failed> {
         () = signals.received() => return Ok(Exit::Interrupted),
     }
     let report = dry.engine.report(run).await.map_err(|error| failed(error.to_string()))?.report;
-    let broadcast = Broadcast::of(&plan, &report, &dry, &config, clock.now());
+    let broadcast = Broadcast::of(&plan, &report, &dry);
     if args.json {
         out::line(format_args!("{:#}", json!(broadcast)))
     } else {

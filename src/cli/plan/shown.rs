@@ -47,9 +47,6 @@ fn notes(plan: &Broadcast) {
     for sender in &plan.senders {
         match sender.ends_at {
             Some(at) => line(format!("ends        {} under the policy of {}", rfc3339(at), sender.session)),
-            None if sender.has_policy => {
-                line(format!("ends        nobody knows when under the policy of {}", sender.session))
-            }
             None => line(format!(
                 "ends        nothing paces {}: messages leave as fast as MoltFlow takes them",
                 sender.session

@@ -7,16 +7,19 @@ use serde_json::json;
 use super::*;
 use crate::base::limits;
 use crate::engine::ports::{OK, Outcome, Step, StepError};
+use crate::lang::Catalog;
 use crate::senders::{Pace, Policy, Senders};
 use crate::steps::ai_prompt::{AiPrompt, AiProviders, Provider};
 use crate::steps::moltflow_send::MoltflowSend;
 use crate::steps::testing::call;
+use crate::store::memory::MemoryStore;
 
 async fn fixture(policies: BTreeMap<String, Policy>) -> (Sandbox, MoltflowSend) {
     let (sandbox, clock) = start(Options::default()).await;
     let moltflow = Arc::new(moltflow(&sandbox, key(), clock.clone()));
-    let senders = Senders::new(policies, clock);
-    (sandbox, MoltflowSend::new(moltflow, Arc::new(senders)))
+    let senders = Arc::new(Senders::new(policies, Some(moltflow.clone()), clock.clone()));
+    senders.start(Arc::new(MemoryStore::default()), &Catalog::default()).await.unwrap();
+    (sandbox, MoltflowSend::new(moltflow, senders, clock))
 }
 
 #[tokio::test]
@@ -54,7 +57,7 @@ async fn what_cannot_be_sent_is_permanent_and_nothing_leaves() {
 
 #[tokio::test]
 async fn a_pace_makes_it_wait_not_fail() {
-    let policy = Policy { pace: Pace { rate: "1/h".parse().unwrap(), burst: 1 } };
+    let policy = Policy::paced(Pace::new("1/h".parse().unwrap(), 1));
     let (sandbox, step) = fixture([("support-team".to_string(), policy)].into()).await;
     let input = json!({ "session": "support-team", "to": "15551234567@c.us", "text": "Hello" });
     step.run(call(input.clone())).await.unwrap();

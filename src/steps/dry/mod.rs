@@ -21,11 +21,13 @@ use serde_json::json;
 pub use self::recorded::{Recorded, Recorder, Sample};
 
 use super::message::message;
+use super::moltflow_send::{opted_out, store_trouble};
 use super::{Registry, text};
 use crate::base::phone::Region;
 use crate::base::{Effect, Json};
-use crate::engine::ports::{Failure, Outcome, Port, Space, Step, StepCall, StepError, Store};
+use crate::engine::ports::{Outcome, Port, Step, StepCall, StepError};
 use crate::lang::StepSpec;
+use crate::senders::Senders;
 
 /// What stands for an answer of a model that is not asked.
 pub const PLACEHOLDER: &str = "‹written by the model when it is sent›";
@@ -33,14 +35,14 @@ pub const PLACEHOLDER: &str = "‹written by the model when it is sent›";
 /// Idempotent steps of the house that change something: done twice they change it once, but a dry run changes nothing.
 const WRITES: [&str; 2] = ["moltflow.delete_session", "moltflow.set_auto_reply"];
 
-/// The steps of `registry` for a dry run that tells `recorder` what it would do. `store` knows who opted out, `region` is where
-/// numbers without a country code are meant.
-pub fn steps(registry: &mut Registry, recorder: &Arc<Recorder>, store: &Arc<dyn Store>, region: Option<Region>) {
+/// The steps of `registry` for a dry run that tells `recorder` what it would do. `senders` know who opted out, `region` is
+/// where numbers without a country code are meant.
+pub fn steps(registry: &mut Registry, recorder: &Arc<Recorder>, senders: &Arc<Senders>, region: Option<Region>) {
     for step in registry.steps.values_mut() {
         let spec = step.spec().clone();
         let Some(kind) = kind(&spec) else { continue };
-        let (recorder, store) = (recorder.clone(), store.clone());
-        *step = Arc::new(Dry { real: step.clone(), spec, kind, recorder, store, region });
+        let (recorder, senders) = (recorder.clone(), senders.clone());
+        *step = Arc::new(Dry { real: step.clone(), spec, kind, recorder, senders, region });
     }
 }
 
@@ -73,7 +75,7 @@ struct Dry {
     spec: StepSpec,
     kind: Kind,
     recorder: Arc<Recorder>,
-    store: Arc<dyn Store>,
+    senders: Arc<Senders>,
     region: Option<Region>,
 }
 
@@ -139,12 +141,9 @@ impl Dry {
     async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
         let message = message(&call.input, self.region)?;
         let chat = message.to.to_string();
-        let key = format!("{}\n{chat}", message.session);
-        let opted_out = self.store.value(Space::OptOut, &key, call.now).await;
-        let opted_out = opted_out.map_err(|error| super::permanent("store.unavailable", error.to_string()))?;
-        if opted_out.is_some() {
-            let message = format!("{chat} wants no messages of `{}`", message.session);
-            return Ok(Outcome::Skipped(Failure::new("sender.opted_out", message)));
+        let out = self.senders.opted_out(&message.session, &chat).await;
+        if let Some(out) = out.map_err(|error| store_trouble(&error))? {
+            return Ok(Outcome::Skipped(opted_out(&message.session, &out)));
         }
         self.recorder.sends(&call.step, &message.session, &chat, &message.text);
         Ok(Outcome::ok(json!({"message_id": null, "timestamp": null})))

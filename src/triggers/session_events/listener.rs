@@ -63,13 +63,14 @@ impl Listener {
         let mut complaint = String::new();
         loop {
             let opened_at = self.ears.clock.now();
-            let error = match self.hear_all(&mut complaint).await {
+            let error = match self.hear_all().await {
                 Ok(error) => error,
                 Err(Over) => return,
             };
             let lasted = self.ears.clock.now() - opened_at >= LASTING_MS;
             if lasted {
                 self.last.heard.clear();
+                complaint.clear();
             }
             failures = if lasted { 1 } else { failures + 1 };
             let pause_ms = self.pause_ms(failures, error.as_ref());
@@ -86,7 +87,7 @@ impl Listener {
     }
 
     /// One stream to its end; None: it ended without an error.
-    async fn hear_all(&mut self, complaint: &mut String) -> Result<Option<ApiError>, Over> {
+    async fn hear_all(&mut self) -> Result<Option<ApiError>, Over> {
         let mut events = match self.ears.source.open(self.session.clone()).await {
             Ok(events) => events,
             Err(error) => return Ok(Some(error)),
@@ -109,10 +110,7 @@ impl Listener {
                 }
             };
             match next {
-                Some(Ok(told)) => {
-                    complaint.clear();
-                    self.hear(replay.take(told)).await?;
-                }
+                Some(Ok(told)) => self.hear(replay.take(told)).await?,
                 Some(Err(error)) => break Some(error),
                 None => break None,
             }

@@ -16,6 +16,7 @@ mod source;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use tokio::sync::watch as signal;
@@ -68,9 +69,9 @@ pub async fn watch(ears: Ears, mut stopping: signal::Receiver<bool>) {
         }
         streams.retain(|session, _| wanted.contains(session));
         for session in wanted {
-            if !streams.contains_key(&session) {
-                let listener = Listener::new(ears.clone(), session.clone());
-                streams.insert(session, Stream(tokio::spawn(listener.listen()).abort_handle()));
+            if let Entry::Vacant(place) = streams.entry(session) {
+                let listener = Listener::new(ears.clone(), place.key().clone());
+                place.insert(Stream(tokio::spawn(listener.listen()).abort_handle()));
             }
         }
         tokio::select! {

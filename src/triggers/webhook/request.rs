@@ -61,13 +61,16 @@ impl Received<'_> {
             return serde_json::from_slice(self.body).map_err(|error| BadBody::NotJson(error.to_string()));
         }
         let text = std::str::from_utf8(self.body).map_err(|_| BadBody::NotText)?;
+        // Many senders forget to say what they send, and some say that it is a form, as `curl -d` does. A bare word or number
+        // stays what it is by its looks too.
+        let looks = text.trim_start().starts_with(['{', '[']);
+        if let Some(json) = looks.then(|| serde_json::from_str(text).ok()).flatten() {
+            return Ok(json);
+        }
         if kind == "application/x-www-form-urlencoded" {
             return Ok(Json::Object(pairs(text)));
         }
-        // Many senders forget to say what they send. A bare word or number stays text, which it is by its looks too.
-        let looks = text.trim_start().starts_with(['{', '[']);
-        let json = if looks { serde_json::from_str(text).ok() } else { None };
-        Ok(json.unwrap_or_else(|| text.into()))
+        Ok(text.into())
     }
 }
 
@@ -121,6 +124,8 @@ mod tests {
             (json, "", Json::Null),
             (form, "a=1&b=x+y%21&a=2&a=3&c", json!({"a": ["1", "2", "3"], "b": "x y!", "c": ""})),
             (form, "note=a#b", json!({"note": "a#b"})),
+            (form, r#"{"id": 1}"#, json!({"id": 1})),
+            (form, "{a}=1", json!({"{a}": "1"})),
             ("text/plain", r#" {"id": 1}"#, json!({"id": 1})),
             ("text/plain", "{half", json!("{half")),
             ("text/plain", "17", json!("17")),

@@ -17,6 +17,8 @@ async fn a_stream_starts_runs() {
     let far = GuideServer::start();
     let folder = Folder::new(far.address()).workflow("listen", LISTEN);
     let daemon = Daemon::start(&folder);
+    // That far side tells the guide's whole story with every stream, and hangs up: its statuses are news once.
+    daemon.says("the far side ended the stream").await;
     let run = runs_of(&daemon, "listen", 1).await.remove(0);
     assert_eq!(run["trigger"], "session_events");
     let seen = json!({"event": "session_status", "session": "support-team", "status": "working"});
