@@ -21,7 +21,7 @@ use crate::moltflow::{ApiError, MoltFlow};
 use crate::net::Net;
 use crate::plan::{Folder, Plan, PlanTrigger};
 use crate::senders::{Senders, Sessions};
-use crate::server::{self, Bounds, Server, router};
+use crate::server::{self, Bounds, Metrics, Server, router};
 use crate::steps::ai_prompt::AiPrompt;
 use crate::steps::approve::Approve;
 use crate::steps::call::Call;
@@ -52,6 +52,7 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     pub moltflow: Option<Arc<MoltFlow>>,
     pub senders: Arc<Senders>,
+    metrics: Arc<Metrics>,
 }
 
 /// Why it could not be put together.
@@ -180,11 +181,13 @@ impl App {
         database: &Path,
         clock: Arc<dyn Clock>,
         workflows: Arc<dyn Workflows>,
-        observers: Vec<Arc<dyn Observer>>,
+        mut observers: Vec<Arc<dyn Observer>>,
         recover: bool,
     ) -> Result<Self, StartError> {
         let store = Arc::new(SqliteStore::open(database, clock.clone()).await?);
         let catalog = Arc::new(steps.registry.catalog);
+        let metrics = Arc::new(Metrics::default());
+        observers.push(metrics.clone());
         let parts = Parts {
             workflows,
             retention_ms: config.engine.retention_ms,
@@ -202,7 +205,7 @@ impl App {
         // Before the engine: runs that go on send at once.
         steps.senders.start(store.clone(), &catalog).await.map_err(unusable)?;
         let engine = Engine::start(parts).await.map_err(unusable)?;
-        Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow, senders: steps.senders })
+        Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow, senders: steps.senders, metrics })
     }
 
     /// Starts triggers, webhooks and API on `listener`. `live` holds the workflows of `folder`, and changes as it does.
@@ -238,6 +241,7 @@ impl App {
             live,
             schedules,
             senders: self.senders.clone(),
+            metrics: self.metrics.clone(),
             token: config.server.token.clone(),
             webhook_secret: config.webhook_secret.clone(),
             secrets: config.secrets.clone(),

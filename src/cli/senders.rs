@@ -19,6 +19,7 @@ pub struct SendersArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "they are the words of the command line")]
 enum SendersCommand {
     /// Who opted out of a session's messages
     OptOuts {

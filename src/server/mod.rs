@@ -4,6 +4,7 @@
 mod attention;
 mod guard;
 mod hooks;
+mod metrics;
 mod problem;
 mod runs;
 mod schedules;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
 use crate::base::{Secret, limits};
@@ -28,6 +30,7 @@ use crate::triggers::live::Live;
 use crate::triggers::schedule::Schedules;
 use crate::triggers::webhook::Secrets;
 
+pub use self::metrics::Metrics;
 pub use self::problem::Problem;
 pub use self::serve::{Bounds, serve};
 
@@ -40,6 +43,7 @@ pub struct Server {
     pub live: Live,
     pub schedules: Schedules,
     pub senders: Arc<Senders>,
+    pub metrics: Arc<Metrics>,
     pub token: Option<Secret>,
     pub webhook_secret: Option<Secret>,
     /// Those that webhooks of workflows may name.
@@ -69,6 +73,7 @@ pub fn router(server: Server) -> Router {
         .route("/api/v1/runs/{id}/resume", post(words::resume))
         .route("/api/v1/runs/{id}/retry", post(words::retry))
         .route("/api/v1/attention", get(attention::list))
+        .route("/metrics", get(measured))
         .layer(from_fn_with_state(server.clone(), guard::guard));
     Router::new()
         .route("/hooks/moltflow", post(hooks::moltflow))
@@ -82,6 +87,10 @@ pub fn router(server: Server) -> Router {
         })
         .layer(DefaultBodyLimit::max(limits::WEBHOOK_BODY))
         .with_state(server)
+}
+
+async fn measured(State(server): State<Arc<Server>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], server.metrics.text(&server.engine))
 }
 
 /// Would a webhook be accepted now?

@@ -1,7 +1,6 @@
 //! What is asked of the server itself.
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -53,6 +52,7 @@ async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
         live,
         schedules,
         senders: Arc::new(Senders::new(std::collections::BTreeMap::new(), None, clock)),
+        metrics: Arc::default(),
         token: None,
         webhook_secret: None,
         secrets: Secrets::new(),

@@ -14,6 +14,7 @@ mod examples_shop;
 mod far_side;
 mod kill;
 mod kill_at_random;
+mod metrics;
 mod moltflow_steps;
 mod outcomes;
 mod parked;

@@ -36,7 +36,7 @@ fn a_clock_may_be_wrong_by_a_minute() {
         (60_000, Verdict::Ok, ""),
         (-60_000, Verdict::Ok, ""),
         (61_500, Verdict::Warning, "ahead of"),
-        (-3_600_000, Verdict::Warning, "1h behind"),
+        (-3_600_000, Verdict::Warning, "1 h 0 min behind"),
     ] {
         let check = skew(ahead);
         assert!(check.verdict == verdict && check.detail.contains(word), "{ahead}: {check:?}");
