@@ -259,6 +259,7 @@ impl App {
             live: live.clone(),
             engine: self.engine.clone(),
             store: self.store.clone(),
+            senders: self.senders.clone(),
             clock: self.clock.clone(),
         };
         tokio::spawn(session_events::watch(ears, stopping.clone()));

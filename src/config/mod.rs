@@ -8,6 +8,7 @@
 mod ai;
 mod credentials;
 mod environment;
+mod masked;
 mod public;
 mod sections;
 mod senders;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::environment::Environment;
+use self::masked::masked;
 
 use crate::base::json::JsonMap;
 use crate::base::phone::Region;
@@ -100,7 +102,7 @@ pub enum Need {
     Everything,
 }
 
-/// What is wrong with the configuration, and the text it was found in.
+/// What is wrong with the configuration, and the text it was found in, without what may be secret.
 #[derive(Debug)]
 pub struct Invalid {
     pub diagnostics: Vec<Diagnostic>,
@@ -125,7 +127,10 @@ impl Config {
         };
         let source = Source { path: shown.display().to_string(), text: environment.appended(text) };
         let folder = shown.parent().map(Path::to_path_buf).unwrap_or_default();
-        Self::read(&source, &folder, need, environment).map_err(|diagnostics| Box::new(Invalid { diagnostics, source }))
+        Self::read(&source, &folder, need, environment).map_err(|diagnostics| {
+            let text = masked(&source.text, &diagnostics);
+            Box::new(Invalid { diagnostics, source: Source { text, ..source } })
+        })
     }
 
     fn read(source: &Source, folder: &Path, need: Need, environment: &Environment) -> Result<Self, Vec<Diagnostic>> {

@@ -25,10 +25,11 @@ pub fn shortened(far: &GuideServer, workflow: &str, changes: &[(&str, &str)]) ->
     named(Folder::new(far.address())).workflow(workflow, &text)
 }
 
-fn named(folder: Folder) -> Folder {
+/// The names of the examples.
+pub fn named(folder: Folder) -> Folder {
     folder.configure(|config| {
         config["secrets"] = json!({"shop": "shop-signs-with-this"});
-        config["credentials"] = json!({"shop": {"bearer": shop::TOKEN, "allow": ["shop.example.com", "127.0.0.1"]}});
+        config["credentials"] = json!({"shop": {"bearer": shop::TOKEN, "allow": ["shop.example.com"]}});
     })
 }
 

@@ -16,6 +16,7 @@ fn asking(far: &GuideServer, shop: &Shop, workflow: &str, changes: &[(&str, &str
     changes.push(("https://shop.example.com/api", &here));
     shortened(far, workflow, &changes).configure(|config| {
         config["net"] = json!({"allow_private": [shop.address().to_string()]});
+        config["credentials"]["shop"]["allow"] = json!([shop.address().to_string()]);
     })
 }
 
@@ -33,10 +34,10 @@ async fn payment_follow_up_asks_the_shop_before_each_message() {
     let reminder = "Hello Ana, your order A-7 over 59.00 is waiting for its payment.";
     let thanks = "Thank you, Ana. Order A-7 is on its way.";
     let desk = "Order A-7 of Ana is still not paid.";
-    let cases: [(&str, &str, &[(&str, &str)]); 3] = [
-        ("paid", "paid", &[]),
-        ("pending", "paid", &[(CUSTOMER, reminder), (CUSTOMER, thanks)]),
-        ("pending", "pending", &[(CUSTOMER, reminder), (ONCALL, desk)]),
+    let cases = [
+        ("paid", "paid", vec![]),
+        ("pending", "paid", vec![(CUSTOMER, reminder), (CUSTOMER, thanks)]),
+        ("pending", "pending", vec![(CUSTOMER, reminder), (ONCALL, desk)]),
     ];
     for (after_an_hour, after_a_day, expected) in cases {
         let (far, shop) = (GuideServer::start(), Shop::start().await);

@@ -25,6 +25,7 @@ mod reload;
 mod restarts;
 mod schedule;
 mod second;
+mod secrets;
 mod senders;
 mod serve_load;
 mod shown;

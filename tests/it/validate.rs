@@ -79,7 +79,7 @@ fn people_and_github_read_the_same_findings() {
 
 #[test]
 fn good_files_are_ok_and_broken_ones_say_where() {
-    let folder = folder();
+    let folder = crate::examples::named(folder());
     let finished =
         folder.run(["validate".as_ref(), "--format".as_ref(), "json".as_ref(), repository("workflows").as_os_str()]);
     assert_eq!(finished.exits(0).json(), serde_json::json!([]));

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use crate::net::{Method, Net, Redirects, Request};
-use crate::steps::ai_prompt::{AiProviders, Provider};
+use crate::steps::ai_prompt::{ANTHROPIC_VERSION, AiProviders, Kind, Provider};
 
 /// Time for an answer, in milliseconds.
 const TIMEOUT_MS: u64 = 10_000;
@@ -19,7 +19,13 @@ async fn one(name: &str, provider: &Provider, net: &Net) -> Check {
     let url = format!("{}/models", provider.base_url.trim_end_matches('/'));
     let mut request = Request::new(Method::GET, url).timeout_ms(TIMEOUT_MS).redirects(Redirects::HandBack);
     if let Some(key) = &provider.api_key {
-        request = match request.secret_header("authorization", "Bearer ", key) {
+        let signed = match provider.kind {
+            Kind::OpenAi => request.secret_header("authorization", "Bearer ", key),
+            Kind::Anthropic => request
+                .secret_header("x-api-key", "", key)
+                .and_then(|request| request.header("anthropic-version", ANTHROPIC_VERSION)),
+        };
+        request = match signed {
             Ok(request) => request,
             Err(error) => return Check::problem("ai", format!("`{name}`: {error}"), "correct its `api_key`"),
         };

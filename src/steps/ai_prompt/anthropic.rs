@@ -8,7 +8,7 @@ use crate::base::Json;
 use crate::base::json::JsonMap;
 
 /// The version of the API that is spoken; the service keeps it for good.
-pub(super) const VERSION: &str = "2023-06-01";
+pub const VERSION: &str = "2023-06-01";
 
 /// The API wants a bound of every answer: what one gets if nobody says more.
 const MAX_TOKENS: u64 = 4096;

@@ -39,6 +39,7 @@ use crate::lang::catalog::FieldKind;
 use crate::lang::schema::Schema;
 use crate::net::Net;
 
+pub use self::anthropic::VERSION as ANTHROPIC_VERSION;
 pub use self::provider::{AiProviders, Budget, Kind, Prices, Provider};
 
 /// The step. Output: `{text, usage, model, provider, finish}`, with `data` in place of `text` where there is an `output`.

@@ -151,6 +151,7 @@ impl Listener {
         let key = format!("{}:{}:{name}", self.session, next.count + 1);
         let (event, data) = match told {
             Told::Status(status) => {
+                self.ears.senders.status(&self.session, &status).await;
                 next.status = Some(status.clone());
                 ("session_status", json!({"status": status}))
             }

@@ -29,6 +29,7 @@ use super::live::Live;
 use crate::base::limits;
 use crate::engine::ports::{Clock, Store};
 use crate::engine::run::Engine;
+use crate::senders::Senders;
 
 /// What listening needs.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct Ears {
     pub live: Live,
     pub engine: Engine,
     pub store: Arc<dyn Store>,
+    /// Told of every status: sends wait while a session is down.
+    pub senders: Arc<Senders>,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -123,6 +123,7 @@ impl House {
             live: live.clone(),
             engine: engine.clone(),
             store: self.store.clone(),
+            senders: Arc::new(Senders::new(BTreeMap::new(), None, self.wall.clone())),
             clock: self.wall.clone(),
         };
         let task = tokio::spawn(watch(ears, engine.stopping()));

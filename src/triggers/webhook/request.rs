@@ -29,8 +29,8 @@ const REDACTED: &str = "[redacted]";
 
 /// Headers and parameters whose names hold one of these carry what guards something. Journals are kept and shown, so that
 /// their values do not get into events.
-const GUARDING: [&str; 10] =
-    ["auth", "cookie", "signature", "secret", "token", "password", "api-key", "apikey", "api_key", "hmac"];
+const GUARDING: [&str; 11] =
+    ["auth", "key", "cookie", "signature", "secret", "token", "password", "api-key", "apikey", "api_key", "hmac"];
 
 impl Received<'_> {
     /// The event of a delivery to `path`; the headers `signatures` are redacted whatever they are called.
@@ -76,9 +76,10 @@ impl Received<'_> {
 
 fn is_guarding(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    // `author` and its kin are no secrets, and neither is an idempotency key.
+    // `author` and its kin are no secrets, and neither is an idempotency key; a parameter that is just called so is one.
     GUARDING.iter().any(|word| match *word {
         "auth" => name.contains("authorization") || name.contains("authentication") || name == "auth",
+        "key" => name == "key",
         word => name.contains(word),
     })
 }

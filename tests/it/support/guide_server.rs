@@ -222,11 +222,16 @@ impl GuideServer {
         self.far.send_requests.load(Ordering::SeqCst)
     }
 
-    /// What becomes of a session, such as when somebody scans its code.
+    /// What becomes of a session, such as when somebody scans its code; it is made if there is none.
     pub fn session_is(&self, name: &str, status: &str) {
         let mut sessions = self.far.sessions.lock().unwrap();
-        let session = sessions.iter_mut().find(|session| session["name"] == name).unwrap();
-        session["status"] = json!(status);
+        match sessions.iter_mut().find(|session| session["name"] == name) {
+            Some(session) => session["status"] = json!(status),
+            None => {
+                let id = 42 + sessions.len();
+                sessions.push(json!({"id": id, "name": name, "status": status, "created_at": "2026-01-25T09:00:00Z"}));
+            }
+        }
     }
 
     /// Logins and refreshes so far.
@@ -430,7 +435,9 @@ async fn session_events(
     if query.token != API_KEY && !far.tokens.lock().unwrap().contains(&query.token) {
         return error(401, "UNAUTHORIZED");
     }
-    let events = "event: status\ndata: {\"status\": \"qr_code\"}\n\nevent: status\ndata: {\"status\": \"working\"}\n\n";
+    let events = "event: status\ndata: {\"status\": \"qr_code\"}\n\n\
+        event: qr\ndata: {\"qr\": \"data:image/png;base64,iVBORw0KGgo=\"}\n\n\
+        event: status\ndata: {\"status\": \"working\"}\n\n";
     ([(header::CONTENT_TYPE, "text/event-stream")], events).into_response()
 }
 
