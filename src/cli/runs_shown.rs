@@ -23,6 +23,18 @@ fn line(line: std::fmt::Arguments<'_>) {
     out::line(out::shown(&line.to_string()));
 }
 
+/// Characters of a value that are shown: a few lines. A list of recipients would be the only thing to be seen.
+const SHOWN: usize = 600;
+
+/// A value as JSON, or the beginning of it and how to see the rest.
+fn short(value: &Json) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}… ({} bytes; --json shows all)", &text[..end], text.len()),
+        None => text,
+    }
+}
+
 pub fn print_list(page: &Json) {
     line(format_args!("{:<26}  {:<10}  {:<24}  {:<8}  CREATED", "RUN", "STATUS", "WORKFLOW", "TRIGGER"));
     for run in page["runs"].as_array().into_iter().flatten() {
@@ -47,7 +59,7 @@ pub fn print_run(run: &Json) {
     if let Some(caller) = run["called_by"].as_str() {
         line(format_args!("called by {caller}"));
     }
-    line(format_args!("event {}", run["event"]));
+    line(format_args!("event {}", short(&run["event"])));
     for (id, step) in run["steps"].as_object().into_iter().flatten() {
         let port = step["port"].as_str().map(|port| format!(" → {port}")).unwrap_or_default();
         line(format_args!("  {id:<16} {}{port}", text(&step["status"])));
@@ -68,20 +80,28 @@ pub fn print_run(run: &Json) {
             line(format_args!("    {asks}"));
         }
         if !step["output"].is_null() {
-            line(format_args!("    {}", step["output"]));
+            line(format_args!("    {}", short(&step["output"])));
         }
     }
     if let Some(message) = run["failure"]["message"].as_str() {
         line(format_args!("failure {}: {message}", text(&run["failure"]["code"])));
     }
     if !run["output"].is_null() {
-        line(format_args!("output {}", run["output"]));
+        line(format_args!("output {}", short(&run["output"])));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_between_characters_and_says_so() {
+        assert_eq!(short(&json!({"case": "else"})), r#"{"case":"else"}"#);
+        let long = short(&json!("é".repeat(SHOWN)));
+        assert!(long.ends_with("é… (1202 bytes; --json shows all)"), "{long}");
+        assert_eq!(long.chars().filter(|c| *c == 'é').count(), SHOWN - 1);
+    }
 
     #[test]
     fn times_are_as_wide_as_each_other() {

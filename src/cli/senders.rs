@@ -117,7 +117,8 @@ fn print(senders: &Json) {
             warm_up => format!("{} of {}", warm_up["day"], warm_up["days"]),
         };
         let pace = &sender["pace"];
-        let pace = format!("{}, burst {}, {}", text(&pace["rate"]), pace["burst"], text(&pace["jitter"]));
+        let jitter = pace["jitter"].as_str().filter(|jitter| *jitter != "0s..0s").map(|jitter| format!(", {jitter}"));
+        let pace = format!("{}, burst {}{}", text(&pace["rate"]), pace["burst"], jitter.unwrap_or_default());
         row([
             &text(&sender["session"]),
             &text(&sender["status"]),
