@@ -96,7 +96,7 @@ pub fn decide(policy: &Policy, standing: &Standing, request: Request, now: Milli
 }
 
 /// When the last of `count` broadcast sends goes out, if the first may go out at `now` and nobody else sends: by the very
-/// steps that [`decide`] allows, so there is nothing to be wrong about. 100,000 take a few milliseconds.
+/// steps that [`decide`] allows, so there is nothing to be wrong about.
 pub fn forecast(policy: &Policy, standing: &Standing, now: Millis, count: u64) -> Millis {
     standing.clone().plan(&mut Calendar::new(policy), false, now, count)
 }

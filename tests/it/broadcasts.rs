@@ -141,7 +141,8 @@ async fn at_full_speed_with_faults_everybody_is_sent_once_or_held() {
     }
     // Every unknown outcome is held, with its reason, and nothing else is.
     assert_eq!(held(&run).len(), account.unavailable + account.cut);
-    assert!(run["steps"]["message"]["error"]["code"].as_str().is_some_and(|code| code.starts_with("moltflow.")));
+    let code = run["steps"]["message"]["error"]["code"].as_str().unwrap();
+    assert!(["moltflow.server_error", "http.cut"].contains(&code), "{code}");
     // The faults were really there, about as often as asked: a quarter more or less of few is no surprise.
     let thousandths = |part: usize| part * 1_000 / requests;
     assert!((30..=70).contains(&thousandths(account.limited())), "{}", account.limited());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::examples::{ONCALL, sent, shortened};
+use crate::examples::{ONCALL, named, sent, shortened};
 use crate::support::shop::Shop;
 use crate::support::{Daemon, Folder, GuideServer, http_client, load};
 
@@ -56,6 +56,38 @@ async fn payment_follow_up_asks_the_shop_before_each_message() {
         assert_eq!(sent(&far), expected, "{after_an_hour}, {after_a_day}");
         assert!(shop.asked().iter().all(|id| id == "A-7"), "{:?}", shop.asked());
     }
+}
+
+const FROM_THE_SHOP: &str = r#"
+name: from-the-shop
+triggers: [manual]
+steps:
+  - id: people
+    uses: data.read
+    with: { url: "http://SHOP/api/customers.ndjson", auth: shop }
+    retry: { attempts: 3, initial: 1ms }
+  - id: message
+    uses: moltflow.send
+    for_each: { in: steps.people, concurrency: 16 }
+    with: { session: support-team, to: "{{ item.phone }}", text: "hello {{ item.row }}" }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recipients_come_from_an_address_and_a_cut_list_is_no_short_one() {
+    let (far, shop) = (GuideServer::start(), Shop::start().await);
+    shop.cuts_lists(2);
+    let text = FROM_THE_SHOP.replace("SHOP", &shop.address().to_string());
+    let folder = named(Folder::new(far.address())).workflow("from-the-shop", &text).configure(|config| {
+        config["net"] = json!({"allow_private": [shop.address().to_string()]});
+        config["credentials"]["shop"]["allow"] = json!([shop.address().to_string()]);
+    });
+    let run = folder.run(["run", "workflows/from-the-shop.yaml", "--json"]).exits(0).json();
+    let output = &run["steps"]["message"]["output"];
+    assert_eq!((&output["total"], &output["succeeded"]), (&json!(500), &json!(500)), "{output}");
+    assert_eq!(run["steps"]["people"]["attempts"], 3);
+    let texts = far.ledger().by_text();
+    assert!(texts.len() == 500 && texts.values().all(|count| *count == 1), "{} texts", texts.len());
+    assert_eq!(shop.asked(), ["customers"; 3]);
 }
 
 /// `workflows/daily-report.yaml`.
