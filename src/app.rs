@@ -11,9 +11,10 @@ use futures::future::{Either, select};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::base::limits;
 use crate::config::Config;
 use crate::engine::clock::SystemClock;
-use crate::engine::ports::{Clock, Store, StoreError, Workflows};
+use crate::engine::ports::{Clock, Space, Store, StoreError, Workflows, Write};
 use crate::engine::run::{Engine, Observer, Parts};
 use crate::lang::Catalog;
 use crate::lang::workflow::Trigger;
@@ -37,7 +38,7 @@ use crate::steps::unconfigured::Unconfigured;
 use crate::steps::wait::Wait;
 use crate::steps::wait_for::WaitFor;
 use crate::steps::{Registry, ai_prompt, moltflow_calls as moltflow_steps, moltflow_send};
-use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::sqlite::{OpenError, ReadOnly, SqliteStore};
 use crate::triggers::live::Live;
 use crate::triggers::reload::{self, Checker, Files};
 use crate::triggers::session_events::{self, Ears};
@@ -206,6 +207,25 @@ impl App {
         steps.senders.start(store.clone(), &catalog).await.map_err(unusable)?;
         let engine = Engine::start(parts).await.map_err(unusable)?;
         Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow, senders: steps.senders, metrics })
+    }
+
+    /// Takes over who opted out by another database, if it is there: nobody gets a message because it is sent from elsewhere.
+    pub async fn inherit_opt_outs(&self, database: &Path) -> Result<(), StartError> {
+        let unusable = |source| StartError::Store { path: database.to_path_buf(), source };
+        let Some(theirs) = ReadOnly::open(database).await.map_err(unusable)? else { return Ok(()) };
+        let (now, mut after) = (self.clock.now(), None);
+        loop {
+            let page = theirs.values(Space::OptOut, String::new(), after, limits::PAGE, now).await.map_err(unusable)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let writes = page.into_iter().map(|(key, value)| Write {
+                space: Space::OptOut,
+                key,
+                value: Some(value),
+                expires_at: None,
+            });
+            self.store.put(writes.collect()).await.map_err(unusable)?;
+        }
     }
 
     /// Starts triggers, webhooks and API on `listener`. `live` holds the workflows of `folder`, and changes as it does.

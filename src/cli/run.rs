@@ -67,6 +67,9 @@ pub async fn run(globals: &Globals, args: RunArgs) -> Result<Exit, Failed> {
     // Other runs of the database are the daemon's: this process is there for one.
     let (config, steps) = (&setup.config, setup.steps);
     let app = App::start(config, steps, &database, setup.clock, workflows.clone(), vec![progress], false).await?;
+    if database != setup.config.database {
+        app.inherit_opt_outs(&setup.config.database).await?;
+    }
     let grace_ms = setup.config.engine.grace_ms;
     let submission = Submission {
         plan,

@@ -43,6 +43,8 @@ async fn follow(globals: &Globals, client: &Client, id: RunId) -> Result<Exit, F
             Some(RunStatus::Succeeded) => Some(Exit::Ok),
             Some(RunStatus::Failed | RunStatus::Cancelled) => Some(Exit::Failed),
             Some(RunStatus::Attention) => Some(Exit::Attention),
+            // An approval, or a held step beside one that waits.
+            Some(RunStatus::Waiting) if !asks::of_run(&id.to_string(), &run).is_empty() => Some(Exit::Attention),
             _ => None,
         };
         if let Some(exit) = exit {

@@ -269,23 +269,27 @@ impl Frame {
         some && !free
     }
 
-    /// How the item whose block this is ended, all steps being settled. `handled` says of a step whether its failure is.
-    pub fn outcome(&self, handled: impl Fn(u32) -> bool) -> ItemOutcome {
+    /// How the item whose block this is ended, all steps being settled. `handled` says of a step whether its failure is,
+    /// `acts` whether it is at most once.
+    pub fn outcome(&self, handled: impl Fn(u32) -> bool, acts: impl Fn(u32) -> bool) -> ItemOutcome {
         let mut outcome = ItemOutcome::Skipped;
-        // What it was for was not done, whatever was done to prepare it.
-        let mut declined = false;
+        // What it was for was not done, whatever was done to prepare it; unless something else was.
+        let (mut declined, mut acted) = (false, false);
         for (step, state) in (self.first..).zip(&self.steps) {
             match state {
                 StepState::Failed { .. } if !handled(step) => return ItemOutcome::Failed,
                 StepState::Skipped { reason: SkipReason::Unknown, .. } => outcome = ItemOutcome::Unknown,
                 StepState::Skipped { reason: SkipReason::Repeated | SkipReason::Declined, .. } => declined = true,
-                StepState::Succeeded { .. } | StepState::Failed { .. } if outcome == ItemOutcome::Skipped => {
-                    outcome = ItemOutcome::Succeeded;
+                StepState::Succeeded { .. } | StepState::Failed { .. } => {
+                    acted |= acts(step) && matches!(state, StepState::Succeeded { .. });
+                    if outcome == ItemOutcome::Skipped {
+                        outcome = ItemOutcome::Succeeded;
+                    }
                 }
                 _ => {}
             }
         }
-        if declined && outcome == ItemOutcome::Succeeded { ItemOutcome::Skipped } else { outcome }
+        if declined && !acted && outcome == ItemOutcome::Succeeded { ItemOutcome::Skipped } else { outcome }
     }
 
     /// The first failure of the block.
@@ -317,7 +321,7 @@ impl Slot {
 }
 
 /// The world would notice a repetition.
-fn is_act(planned: &PlanStep) -> bool {
+pub(super) fn is_act(planned: &PlanStep) -> bool {
     planned.effect == Effect::AtMostOnce || planned.once.is_some() || planned.calls.is_some()
 }
 

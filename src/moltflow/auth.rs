@@ -192,6 +192,8 @@ impl Auth {
         let asked_at = clock.now();
         if let Some((error, until)) = &flight.refused
             && asked_at < *until
+            // A clock that was set back must not make it longer.
+            && *until - asked_at <= REFUSED_PAUSE_MS
         {
             return Err(error.clone());
         }
@@ -213,6 +215,10 @@ impl Auth {
         clock: &dyn Clock,
         rate: &Rate,
     ) -> Result<Grant, ApiError> {
+        // It may have been paused since the call was begun.
+        if let Some(after_ms) = rate.paused_ms(clock.now()) {
+            return Err(super::client::limited(after_ms));
+        }
         let request = Request::new(Method::POST, format!("{}{path}", self.base_url))
             .json(body)
             .timeout_ms(super::client::TIMEOUT_MS)

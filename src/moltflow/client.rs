@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
@@ -11,7 +12,7 @@ use super::rate::{Permit, Rate};
 use crate::base::Json;
 use crate::base::phone::Region;
 use crate::engine::ports::Clock;
-use crate::net::{Method, Net, Redirects, Request, Response, Url, redact, shown_url};
+use crate::net::{HeaderMap, Method, Net, Redirects, Request, Response, Url, redact, shown_url};
 
 /// Time for one exchange with the API, in milliseconds. Half of a step's default: a step can sign in and still send.
 pub(super) const TIMEOUT_MS: u64 = 30_000;
@@ -107,8 +108,14 @@ impl MoltFlow {
             }
             let request = signer.pass.sign(request)?;
             let permit = self.permit().await?;
-            let answer = self.net.send(request).await;
-            let response = self.answered(permit, answer.map_err(|error| ApiError::of_net(error, kind)))?;
+            let answer = match self.net.send(request).await {
+                // Its head says that nothing was done, and what to do about it.
+                Err(error) if error.status == Some(401) => {
+                    Ok(Response { status: 401, headers: HeaderMap::new(), body: Bytes::new() })
+                }
+                answer => answer.map_err(|error| ApiError::of_net(error, kind)),
+            };
+            let response = self.answered(permit, answer)?;
             if response.is_success() {
                 return Ok(response);
             }
@@ -116,6 +123,12 @@ impl MoltFlow {
                 return Err(self.refused(&response, kind, &signer));
             }
         }
+    }
+
+    /// Signs in, if that is due: what takes time is done before a sender's permission is used up, and before a send may count
+    /// as begun.
+    pub async fn ready(&self) -> Result<(), ApiError> {
+        self.signer().await.map(|_| ())
     }
 
     pub(super) async fn signer(&self) -> Result<Signer, ApiError> {

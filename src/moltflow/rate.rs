@@ -25,6 +25,8 @@ pub(super) struct Rate {
 #[derive(Debug, Default)]
 struct State {
     paused_until: Millis,
+    /// The pause as it was named, in milliseconds: a clock that is set back must not make it longer.
+    paused_for: Millis,
     /// 429s in a row that named no time.
     unnamed: u32,
     /// Requests without an answer so far.
@@ -120,12 +122,15 @@ impl Drop for Permit<'_> {
 const REMAINING: &str = "x-ratelimit-remaining";
 
 impl State {
-    fn paused_ms(&self, now: Millis) -> Option<u64> {
+    fn paused_ms(&mut self, now: Millis) -> Option<u64> {
+        self.paused_until = self.paused_until.min(now.saturating_add(self.paused_for));
         u64::try_from(self.paused_until - now).ok().filter(|left| *left > 0)
     }
 
     fn pause(&mut self, ms: u64, now: Millis) {
-        self.paused_until = self.paused_until.max(now.saturating_add_unsigned(ms));
+        let left = self.paused_ms(now).unwrap_or(0);
+        self.paused_for = Millis::try_from(ms.max(left)).unwrap_or(Millis::MAX);
+        self.paused_until = now.saturating_add(self.paused_for);
     }
 
     /// Whether one more request may leave; then it is counted. The error is the pause in milliseconds.
@@ -133,7 +138,9 @@ impl State {
         if let Some(ms) = self.paused_ms(now) {
             return Err(ms);
         }
-        if self.reset.is_some_and(|reset| reset <= now) {
+        // What is further away than any window was named under another time.
+        let beyond = now.saturating_add_unsigned(limits::RETRY_AFTER_MS);
+        if self.reset.is_some_and(|reset| reset <= now || reset > beyond) {
             (self.left, self.reset) = (self.limit, None);
         }
         let room = match (self.left, self.reset) {
@@ -216,6 +223,17 @@ mod tests {
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
         Response { status, headers, body: Default::default() }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_pause_longer() {
+        let rate = Rate::default();
+        assert_eq!(rate.observe(&answer(429, &[("retry-after", "30")]), NOW), Some(30_000));
+        assert_eq!(rate.paused_ms(NOW + 10_000), Some(20_000));
+        let back = NOW - 3_600_000;
+        assert_eq!(rate.paused_ms(back), Some(30_000));
+        assert_eq!(rate.paused_ms(back + 29_999), Some(1));
+        assert_eq!(rate.paused_ms(back + 30_000), None);
     }
 
     #[test]

@@ -11,6 +11,12 @@ use crate::expr::Tree;
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
 
+const BAD_REGION: &str = "bad-region";
+const BAD_RECIPIENT: &str = "bad-recipient";
+
+/// What this finds; it depends on the configuration.
+pub(super) const CODES: [&str; 2] = [BAD_REGION, BAD_RECIPIENT];
+
 /// Checks the recipient and the region of a step that has such fields. `default` is the region of the configuration.
 pub(super) fn check(spec: &StepSpec, slot: &Slot<'_>, default: Option<Region>, problems: &mut Problems) {
     let given = |kind| {
@@ -26,7 +32,7 @@ pub(super) fn check(spec: &StepSpec, slot: &Slot<'_>, default: Option<Region>, p
             Err(error) => {
                 let help = "leave it out where every number has its country code";
                 let path = slot.at(&["with", name]);
-                problems.add("bad-region", &path, Part::Value, error.to_string()).help = Some(help.to_string());
+                problems.add(BAD_REGION, &path, Part::Value, error.to_string()).help = Some(help.to_string());
                 None
             }
         },
@@ -45,7 +51,7 @@ pub(super) fn check(spec: &StepSpec, slot: &Slot<'_>, default: Option<Region>, p
             let own = spec.field(kind).map(|field| format!("`with.{}`", field.name)).unwrap_or_default();
             format!("write the number with its country code (+1 650 555 1234), or set {own} or `moltflow.region`")
         };
-        problems.add("bad-recipient", &slot.at(&["with", name]), Part::Value, error.to_string()).help = Some(help);
+        problems.add(BAD_RECIPIENT, &slot.at(&["with", name]), Part::Value, error.to_string()).help = Some(help);
     }
 }
 

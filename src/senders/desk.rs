@@ -70,6 +70,8 @@ pub struct State {
     unsaved: BTreeMap<Arc<str>, (u64, Option<Held>)>,
     /// When the runs of those that wait were last looked at.
     pub swept_at: Millis,
+    /// The last of them: the next ones come after it.
+    pub swept_to: Option<RunId>,
 }
 
 impl State {
@@ -102,6 +104,7 @@ impl Desk {
             version: 0,
             unsaved: BTreeMap::new(),
             swept_at: now,
+            swept_to: None,
         };
         Self {
             session,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 
 use super::calendar::Calendar;
 use super::desk::{Ask, Desk, Verdict};
@@ -61,6 +61,9 @@ pub struct Permit {
 
 /// Pause of a send that comes before the senders are ready, or whose permission could not be written down, in milliseconds.
 const RETRY_MS: u64 = 1_000;
+
+/// How long the API may take to say a status, in milliseconds.
+const STATUS_MS: u64 = 3_000;
 
 /// A turn that is so much later than it would have to be is worth looking who of those before it has given up, in
 /// milliseconds; and how often that is done.
@@ -185,13 +188,26 @@ impl Senders {
         if !desk.state().health.ask(self.clock.now()) {
             return Ok(());
         }
-        match sessions.status(session).await {
-            Ok(status) => self.note(desk, store, &status).await,
+        match self.asked_soon(&**sessions, session).await {
+            Some(Ok(status)) => self.note(desk, store, &status).await,
             // The send would meet the same pause.
-            Err(error @ ApiError::Later { .. }) => return Err(error.into()),
-            Err(error) => tracing::debug!(session, %error, "the status of a session is not known"),
+            Some(Err(error @ ApiError::Later { .. })) => return Err(error.into()),
+            Some(Err(error)) if error.refusal() == Some(Refusal::SessionNotFound) => {
+                // It does not come back: its sends are to be refused, which says so.
+                desk.state().health = Health::default();
+            }
+            Some(Err(error)) => tracing::debug!(session, %error, "the status of a session is not known"),
+            None => tracing::debug!(session, "the status of a session is not told in time"),
         }
         Ok(())
+    }
+
+    /// The status, if the API says it soon: a send that asks has its own time to keep.
+    async fn asked_soon(&self, sessions: &dyn Sessions, session: &str) -> Option<Result<String, ApiError>> {
+        match select(sessions.status(session), self.clock.pause(STATUS_MS)).await {
+            Either::Left((status, _)) => Some(status),
+            Either::Right(_) => None,
+        }
     }
 
     async fn note(&self, desk: &Arc<Desk>, store: &Arc<dyn Store>, status: &str) {
@@ -238,10 +254,16 @@ impl Senders {
         };
         let Some(asks) = known(&ask.session) else { return Ok(Permit { at: now }) };
         if let Some(sessions) = self.sessions.as_ref().filter(|_| asks) {
-            match sessions.status(&ask.session).await {
-                Ok(status) => self.status(&ask.session, &status).await,
-                Err(error @ ApiError::Later { .. }) => return Err(error.into()),
-                Err(error) => tracing::debug!(session = %ask.session, %error, "the status of a session is not known"),
+            match self.asked_soon(&**sessions, &ask.session).await {
+                Some(Ok(status)) => self.status(&ask.session, &status).await,
+                Some(Err(error @ ApiError::Later { .. })) => return Err(error.into()),
+                Some(Err(error)) if error.refusal() == Some(Refusal::SessionNotFound) => {
+                    self.status(&ask.session, WORKING).await;
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(session = %ask.session, %error, "the status of a session is not known");
+                }
+                None => tracing::debug!(session = %ask.session, "the status of a session is not told in time"),
             }
         }
         let now = self.clock.now();
@@ -250,14 +272,20 @@ impl Senders {
         Err(not_working(&ask.session, health.status(), health.pause_ms(now, self.clock.random())))
     }
 
+    /// A permission that was not used: the day's count has room for another send.
+    pub fn give_back(&self, ask: &Ask, permit: &Permit) {
+        if let Some(desk) = self.desk(&ask.session) {
+            desk.state().standing.refund(&mut Calendar::new(&desk.policy), permit.at);
+        }
+    }
+
     /// What becomes of a send that had its permission and failed. If the API refused it because the session is not working,
     /// or its status says so, it waits for that; if it surely was not sent, the day's count has room for another one.
     pub async fn failed(&self, ask: &Ask, permit: Permit, error: ApiError) -> StepError {
         let desk = self.desk(&ask.session);
         let surely = matches!(error, ApiError::Refused { .. } | ApiError::Later { .. } | ApiError::NotSent { .. });
-        if let Some(desk) = desk.filter(|_| surely) {
-            let state = &mut *desk.state();
-            state.standing.refund(&mut Calendar::new(&desk.policy), permit.at);
+        if surely {
+            self.give_back(ask, &permit);
         }
         let status = match (error.refusal(), &error) {
             (Some(Refusal::SessionNotWorking), _) => Some(self.asked(&ask.session).await),
@@ -292,7 +320,7 @@ impl Senders {
     }
 
     async fn asked(&self, session: &str) -> Option<String> {
-        self.sessions.as_ref()?.status(session).await.ok()
+        self.asked_soon(&**self.sessions.as_ref()?, session).await?.ok()
     }
 
     /// Takes notice of an event that MoltFlow delivered: the status of a session, and the words by which people opt out and in
@@ -384,7 +412,9 @@ impl Senders {
         let runs = {
             let mut state = desk.state();
             state.swept_at = now;
-            state.turns.runs(limits::SENDER_RUNS)
+            let runs = state.turns.runs(state.swept_to, limits::SENDER_RUNS);
+            state.swept_to = runs.last().copied();
+            runs
         };
         let mut ended: BTreeSet<RunId> = BTreeSet::new();
         for run in runs {

@@ -43,8 +43,8 @@ async fn read(desk: &Desk, store: &dyn Store, chat: &str, now: Millis) -> Result
     found.map(serde_json::from_value).transpose().map_err(corrupt)
 }
 
-/// Takes down what somebody said `at`; durable when this returns. Says whether it is their latest word: what they said
-/// before it may come after it, or again.
+/// Takes down what somebody said `at`; durable when this returns. Says whether it changes anything: what they said before
+/// it may come after it, and who says it twice is answered once.
 pub async fn note(
     desk: &Desk,
     store: &dyn Store,
@@ -56,13 +56,18 @@ pub async fn note(
 ) -> Result<bool, StoreError> {
     let _in_turn = desk.words.lock().await;
     let out = said == Said::Stop;
+    let mut news = true;
     if let Some(entry) = read(desk, store, chat, now).await? {
         if entry.at > at {
             return Ok(false);
         }
-        if entry.out == out {
+        if entry.out == out && entry.at == at {
+            // This very word again: whoever took it down before may not have come to answering it.
             return Ok(true);
         }
+        news = entry.out != out;
+    } else if said == Said::Start {
+        return Ok(false);
     }
     let entry = Entry { out, at, word: word.map(str::to_string) };
     let write = Write {
@@ -72,7 +77,7 @@ pub async fn note(
         expires_at: (!out).then(|| now + limits::DEDUPE_TTL_MS),
     };
     store.put(vec![write]).await?;
-    Ok(true)
+    Ok(news)
 }
 
 /// A page of those who opted out, by chat, after `after`; and where the next page begins, if there is one.

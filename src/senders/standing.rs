@@ -8,9 +8,9 @@ use super::calendar::Calendar;
 use super::policy::Policy;
 use crate::base::Millis;
 
-/// Days before and after the one of the last send whose counts are kept. A clock that is set back by no more finds what it had sent on those days; one that was
-/// wrong by more than a month was never on the days it comes to.
-const DAYS_KEPT: u32 = 35;
+/// Days whose counts are kept, those nearest to the last send: a clock that is set forth and back finds what was sent on the
+/// days that it comes to again.
+const DAYS_KEPT: usize = 71;
 
 /// Looks at most at this many days and quiet hours for a free instant: those in [`DAYS_KEPT`] and a few more.
 const LOOKS: usize = 256;
@@ -195,7 +195,11 @@ impl Standing {
         let day = calendar.at(at).day;
         *self.days.entry(day).or_default() += 1;
         self.first_day = Some(self.first_day.map_or(day, |first| first.min(day)));
-        self.days.retain(|other, _| other.abs_diff(day) <= DAYS_KEPT);
+        while self.days.len() > DAYS_KEPT
+            && let Some(furthest) = self.days.keys().copied().max_by_key(|other| other.abs_diff(day))
+        {
+            self.days.remove(&furthest);
+        }
         // Who is a little late (it takes a moment to be woken) keeps the rhythm of those that wait behind it.
         let jitter = policy.pace.jitter;
         let rhythm = if at.saturating_sub(free_at) <= LATE_MS { free_at } else { at };
@@ -206,8 +210,14 @@ impl Standing {
     /// A send that was allowed on the day of `at` has not been made. Its pace is spent all the same.
     pub(super) fn refund(&mut self, calendar: &mut Calendar<'_>, at: Millis) {
         let day = calendar.at(at).day;
-        if let Some(sent) = self.days.get_mut(&day) {
-            *sent = sent.saturating_sub(1);
+        let Some(sent) = self.days.get_mut(&day) else { return };
+        *sent = sent.saturating_sub(1);
+        if *sent == 0 {
+            self.days.remove(&day);
+            // A clock that was wrong must not have begun the warm-up; nor does a message that was refused.
+            if self.first_day == Some(day) {
+                self.first_day = self.days.keys().next().copied();
+            }
         }
     }
 

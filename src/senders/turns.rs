@@ -153,16 +153,12 @@ impl Turns {
         self.held.insert(key, held);
     }
 
-    /// The runs of those that wait, each once, at most `limit`.
-    pub fn runs(&self, limit: usize) -> Vec<RunId> {
-        let mut runs = BTreeSet::new();
-        for held in self.held.values() {
-            if runs.len() >= limit {
-                break;
-            }
-            runs.insert(held.run);
-        }
-        runs.into_iter().collect()
+    /// The runs of those that wait, each once, at most `limit`: those after `after`, and from the beginning again.
+    pub fn runs(&self, after: Option<RunId>, limit: usize) -> Vec<RunId> {
+        let runs: BTreeSet<RunId> = self.held.values().map(|held| held.run).collect();
+        let (before, behind): (Vec<_>, Vec<_>) =
+            runs.into_iter().partition(|run| after.is_some_and(|after| *run <= after));
+        behind.into_iter().chain(before).take(limit).collect()
     }
 
     /// Those of runs that have ended are gone; says their keys. The plan begins anew with the others.

@@ -1,8 +1,9 @@
 //! `moltflow.send`: one text message, at most once.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use serde_json::json;
 
 use super::field;
@@ -13,7 +14,7 @@ use crate::engine::ports::{Clock, Failure, Outcome, Step, StepCall, StepError, S
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
 use crate::moltflow::MoltFlow;
-use crate::senders::{Ask, NOTICE, OptedOut, Senders, is_reply};
+use crate::senders::{Ask, NOTICE, OptedOut, Permit, Senders, is_reply};
 
 /// The step. Output: `{message_id, timestamp}`, the timestamp in seconds since 1970 or null.
 pub struct MoltflowSend {
@@ -31,22 +32,59 @@ impl MoltflowSend {
     async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
         let Message { session, to, text } = message(&call.input, self.moltflow.region())?;
         let ask = ask(&call, &session, to.as_str(), self.clock.now());
-        if !is_notice(&call) {
-            let out = self.senders.opted_out(&session, to.as_str()).await;
-            if let Some(out) = out.map_err(|error| store_trouble(&error))? {
-                return Ok(Outcome::Skipped(opted_out(&session, &out)));
+        let exempt = is_notice(&call);
+        // What is not sent in time is unknown, unless it was never begun: so the rest has half of the time and no more.
+        let soon = self.clock.pause(call.timeout_ms / 2);
+        let permit = match select(pin!(self.allowed(&ask, exempt)), soon).await {
+            Either::Left((allowed, _)) => match allowed? {
+                Allowed::Go(permit) => permit,
+                Allowed::Never(why) => return Ok(Outcome::Skipped(why)),
+            },
+            Either::Right(_) => {
+                let failure =
+                    Failure::new("sender.not_ready", "what comes before the send took too long; it was not begun");
+                return Err(StepError::Later { failure, after_ms: NOT_READY_MS });
             }
-        }
-        // The credential's pause first: a send that cannot go out anyway must not use up the session's pace.
-        self.moltflow.paused()?;
-        let permit = self.senders.acquire(&ask).await?;
+        };
         let sent = match self.moltflow.send_message(&session, &to, &text).await {
             Ok(sent) => sent,
             Err(error) => return Err(self.senders.failed(&ask, permit, error).await),
         };
         Ok(Outcome::ok(json!({ "message_id": sent.message_id, "timestamp": sent.timestamp })))
     }
+
+    /// The permission for one send; whoever opted out gets none, also if they do so meanwhile.
+    async fn allowed(&self, ask: &Ask, exempt: bool) -> Result<Allowed, StepError> {
+        if let Some(why) = self.opted_out(ask, exempt).await? {
+            return Ok(Allowed::Never(why));
+        }
+        // The credential first: a send that cannot go out anyway must not use up the session's pace.
+        self.moltflow.ready().await?;
+        let permit = self.senders.acquire(ask).await?;
+        if let Some(why) = self.opted_out(ask, exempt).await? {
+            self.senders.give_back(ask, &permit);
+            return Ok(Allowed::Never(why));
+        }
+        Ok(Allowed::Go(permit))
+    }
+
+    async fn opted_out(&self, ask: &Ask, exempt: bool) -> Result<Option<Failure>, StepError> {
+        if exempt {
+            return Ok(None);
+        }
+        let out = self.senders.opted_out(&ask.session, &ask.to).await.map_err(|error| store_trouble(&error))?;
+        Ok(out.map(|out| opted_out(&ask.session, &out)))
+    }
 }
+
+/// May it be sent?
+enum Allowed {
+    Go(Permit),
+    Never(Failure),
+}
+
+/// Pause after a send was not begun, in milliseconds.
+const NOT_READY_MS: u64 = 5_000;
 
 /// What the house itself says to somebody who has just opted out.
 fn is_notice(call: &StepCall) -> bool {

@@ -155,3 +155,25 @@ async fn a_session_that_comes_back_sends_what_waited_once() {
     assert_eq!(texts, ["a", "b", "c", "d"]);
     daemon.kill();
 }
+
+/// Whoever says it again is not told again, and a foreground run knows who is out, though its journal is its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_opted_out_is_told_once_and_gets_nothing_from_a_run_in_the_foreground_either() {
+    let far = GuideServer::start();
+    let folder = folder(
+        &far,
+        json!({"opt_out": {"words": ["stop"], "reply": "You are out.", "start_words": ["start"], "start_reply": "Welcome."}}),
+    );
+    let daemon = Daemon::start(&folder);
+    for (number, word) in ["start", "stop", "stop", "Stop!"].iter().enumerate() {
+        let mut message = load::message(&format!("W{number}"), CUSTOMER, word);
+        message["data"]["timestamp"] = json!(1_706_197_500 + number);
+        assert_eq!(daemon.api().webhook(message.to_string(), None).await.unwrap().status, 200);
+    }
+    daemon.api().settled(far.ledger()).await;
+    let texts: Vec<_> = far.ledger().messages().into_iter().map(|message| message.text).collect();
+    assert_eq!(texts, ["You are out."]);
+    let run = folder.run(["run", "workflows/hello.yaml", "--input", "text=hi", "--json"]).exits(0).json();
+    assert_eq!(run["steps"]["send"]["error"]["code"], "sender.opted_out", "{run:#}");
+    assert_eq!(far.ledger().len(), 1);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Command, Deciding};
 use crate::base::{Json, limits};
 use crate::engine::event::{Event, ItemOutcome, Place};
-use crate::engine::frame::StepState;
+use crate::engine::frame::{StepState, is_act};
 use crate::engine::ports::{Failure, OK};
 use crate::engine::state::IllegalEvent;
 use crate::lang::workflow::OnItemError;
@@ -100,7 +100,7 @@ impl Deciding<'_> {
             return self.fill_around(place);
         }
         let steps = &self.plan.steps;
-        let outcome = frame.outcome(|step| steps[step as usize].handles_error);
+        let outcome = frame.outcome(|step| steps[step as usize].handles_error, |step| is_act(&steps[step as usize]));
         let collects = self.planned(&owner).for_each.as_ref().is_some_and(|each| each.collect.is_some());
         if outcome == ItemOutcome::Succeeded && collects {
             let collect = Command::Collect { place: owner, item };

@@ -67,12 +67,24 @@ fn items_are_counted_by_how_their_block_ended() {
     assert_eq!(counts, [5, 2, 1, 1, 1]);
     assert_eq!(output["failures"], json!([{"item": 3, "code": "t.failed", "message": "it failed"}]));
 
-    // What prepares a send that is not made leaves the item skipped; a failure and an unknown outcome still count.
+    // A second step that is not made does not undo the send before it; a failure and an unknown outcome still count.
     let mut play = Play::begin(block);
     play.play("e=5 a[0] b[0]- a[1] b[1]* a[2]? a[3]- a[4] b[4]");
     let output = play.output("e");
     let counts = ["total", "succeeded", "skipped", "unknown", "failed"].map(|key| output[key].as_u64().unwrap());
-    assert_eq!(counts, [5, 1, 3, 1, 0]);
+    assert_eq!(counts, [5, 3, 1, 1, 0]);
+
+    // What only prepares a send that is not made leaves the item skipped.
+    let mut play = Play::begin(
+        "
+  - id: e
+    for_each: {in: '[]'}
+    steps:
+      - {id: a, uses: t.pure}
+      - {id: b, uses: t.send}",
+    );
+    play.play("e=3 a[0] b[0]- a[1] b[1]* a[2] b[2]");
+    assert_eq!([&play.output("e")["succeeded"], &play.output("e")["skipped"]], [&json!(1), &json!(2)]);
 }
 
 const STOP: &str = "

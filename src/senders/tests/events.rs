@@ -56,6 +56,10 @@ async fn the_latest_word_counts_whatever_order_they_come_in() {
     assert_eq!(senders.view().await.unwrap()[0].opted_out, 0);
     hear(&senders, &message("C", CHAT, "stop", 20)).await;
     assert_eq!(senders.view().await.unwrap()[0].opted_out, 1);
+    // Said again later, the later word is the latest, and a START of between changes nothing.
+    hear(&senders, &message("E", CHAT, "stop", 40)).await;
+    hear(&senders, &message("D", CHAT, "start", 30)).await;
+    assert_eq!(senders.view().await.unwrap()[0].opted_out, 1);
 }
 
 #[tokio::test]
