@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::permanent;
-use crate::base::Secret;
 use crate::base::nearest::nearest;
+use crate::base::{Json, Secret};
 use crate::engine::ports::StepError;
 use crate::net::{Request, Target, Url, redact, shown_url};
 
@@ -146,6 +146,23 @@ impl Credential {
                 vec![password.expose().to_string(), pair]
             }
         }
+    }
+}
+
+/// Cuts `secrets` out of every text of `value`: what the far side repeats of a credential must not be journaled.
+pub(super) fn hide(value: &mut Json, secrets: &[String]) {
+    match value {
+        Json::String(text) => {
+            // A secret of a few characters would cut up ordinary words, and guards nothing.
+            for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
+                if text.contains(secret.as_str()) {
+                    *text = text.replace(secret.as_str(), "[redacted]");
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        Json::Object(map) => map.values_mut().for_each(|item| hide(item, secrets)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
 

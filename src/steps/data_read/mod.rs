@@ -14,6 +14,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
 use self::rows::{Format, RowsError};
+use super::credentials::hide;
 use super::http::Web;
 use super::{field, permanent as failed, spec};
 use crate::base::{Effect, Json, limits};
@@ -75,8 +76,16 @@ fn rows_of(root: PathBuf, call: StepCall) -> Rows {
 }
 
 /// The rows of an answer.
-fn web_rows(web::Source { name, format, reader, pump }: web::Source) -> Result<Rows, StepError> {
-    Ok(on_a_thread(pump, move |sink| rows::read(format, reader, sink).map_err(|error| unread(&name, error))))
+fn web_rows(web::Source { name, format, reader, secrets, pump }: web::Source) -> Result<Rows, StepError> {
+    Ok(on_a_thread(pump, move |sink| {
+        let mut masked = |mut row: Json| {
+            if !secrets.is_empty() {
+                hide(&mut row, &secrets);
+            }
+            sink(row)
+        };
+        rows::read(format, reader, &mut masked).map_err(|error| unread(&name, error))
+    }))
 }
 
 /// What `read` gives to its sink. It works on a thread of its own, which waits for whoever takes the rows; `kept` is dropped

@@ -23,6 +23,8 @@ pub(super) struct Source {
     pub name: String,
     pub format: Format,
     pub reader: Pieces,
+    /// What no row may repeat of the credential; empty without one.
+    pub secrets: Vec<String>,
     pub pump: Pump,
 }
 
@@ -54,7 +56,7 @@ pub(super) async fn open(web: &Web, call: &StepCall) -> Result<Source, StepError
             }
         }
     });
-    Ok(Source { name, format, reader: Pieces { pieces, rest: Bytes::new() }, pump: Pump(pump) })
+    Ok(Source { name, format, reader: Pieces { pieces, rest: Bytes::new() }, secrets, pump: Pump(pump) })
 }
 
 /// The task that reads the body; it ends with whoever reads the rows.

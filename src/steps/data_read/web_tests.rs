@@ -82,6 +82,17 @@ async fn rows_are_read_in_every_format() {
 }
 
 #[tokio::test]
+async fn a_row_does_not_repeat_the_credential() {
+    for (kind, body, expected) in [
+        ("text/csv", "name,seen\nAna,Bearer token-123\n", json!({"name": "Ana", "seen": "Bearer [redacted]"})),
+        ("application/x-ndjson", "[{\"a\": \"token-123!\"}, 123]\n", json!([{"a": "[redacted]!"}, 123])),
+    ] {
+        let server = Scripted::start(vec![chunked(kind, body, true)]).await;
+        assert_eq!(rows(&server, "/x", json!({"auth": "crm"})).await, (vec![expected], None), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_cut_list_is_no_short_list() {
     for (kind, body) in [
         ("text/csv", "name\nAna\nBo\n"),
