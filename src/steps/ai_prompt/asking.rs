@@ -65,7 +65,7 @@ pub(super) struct Spent {
     pub cost: f64,
     /// Some of it has no price.
     pub unpriced: bool,
-    /// Some provider did not say what it counted.
+    /// Some provider did not say what it counted, or its answer was lost.
     pub estimated: bool,
 }
 
@@ -184,7 +184,8 @@ impl<'a> Asking<'a> {
     ) -> Result<Reply, Fault> {
         let input = question.tokens(form);
         let max_tokens = self.allowed(candidate, question, input)?;
-        let reservation = self.reserve(candidate, input, max_tokens).await?;
+        let longest = max_tokens.unwrap_or(UNBOUNDED);
+        let reservation = self.reserve(candidate, input, longest).await?;
         let stream = candidate.provider.stream;
         let body = match candidate.provider.kind {
             Kind::OpenAi => openai::body(question, &candidate.model, form, max_tokens, stream),
@@ -193,7 +194,8 @@ impl<'a> Asking<'a> {
         let mut reply = Reply::default();
         let wire = Wire { net: self.net, clock: self.clock, candidate, deadline };
         let result = wire.exchange(&body, &mut reply).await;
-        self.count(candidate, input, &reply, reservation).await;
+        let lost = result.is_err().then_some(longest);
+        self.count(candidate, input, &reply, lost, reservation).await;
         result.map(|()| reply)
     }
 
@@ -228,36 +230,41 @@ impl<'a> Asking<'a> {
         &self,
         candidate: &Candidate<'_>,
         input: u64,
-        max_tokens: Option<u64>,
+        output: u64,
     ) -> Result<Option<Reservation<'a>>, StepError> {
         let Some(ledger) = self.ledger else { return Ok(None) };
-        let output = max_tokens.unwrap_or(UNBOUNDED);
         let cost = candidate.provider.prices.map_or(0.0, |prices| prices.cost(input, output));
         let wanted = Sum { tokens: input.saturating_add(output), cost };
         ledger.reserve(self.keys, wanted).await.map(Some)
     }
 
-    /// Notes what a request did cost. A refusal costs nothing; what was lost on the way is taken to have been answered.
+    /// Notes what a request did cost. A refusal costs nothing. `lost` is set where no whole answer came: it is taken to
+    /// have been that many tokens, for the provider charges for what it wrote, not for what arrived.
     async fn count(
         &mut self,
         candidate: &Candidate<'_>,
         question: u64,
         reply: &Reply,
+        lost: Option<u64>,
         reservation: Option<Reservation<'a>>,
     ) {
         let (mut input, mut output) = (0, 0);
         if reply.charged {
             input = reply.input_tokens.unwrap_or(question);
-            output = reply.output_tokens.unwrap_or_else(|| tokens::estimate(reply.content()));
-            self.spent.estimated |= reply.input_tokens.is_none() || reply.output_tokens.is_none();
+            let read = tokens::estimate(reply.content());
+            output = match lost {
+                None => reply.output_tokens.unwrap_or(read),
+                Some(longest) => reply.output_tokens.unwrap_or(0).max(read).max(longest),
+            };
+            self.spent.estimated |= lost.is_some() || reply.input_tokens.is_none() || reply.output_tokens.is_none();
             self.spent.unpriced |= candidate.provider.prices.is_none();
         }
         let cost = candidate.provider.prices.map_or(0.0, |prices| prices.cost(input, output));
-        self.spent.input_tokens += input;
-        self.spent.output_tokens += output;
+        self.spent.input_tokens = self.spent.input_tokens.saturating_add(input);
+        self.spent.output_tokens = self.spent.output_tokens.saturating_add(output);
         self.spent.cost += cost;
         let Some((reservation, ledger)) = reservation.zip(self.ledger) else { return };
-        reservation.settle(Sum { tokens: input + output, cost });
+        reservation.settle(Sum { tokens: input.saturating_add(output), cost });
         if let Err(error) = ledger.save(self.keys).await {
             // The sum in memory still holds, and the next answer stores it.
             tracing::warn!(%error, "the day's spending on models could not be stored");

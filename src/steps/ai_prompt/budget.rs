@@ -84,8 +84,8 @@ impl Ledger {
             }
         }
         let mut today = self.today();
-        let used =
-            Sum { tokens: today.spent.tokens + today.reserved.tokens, cost: today.spent.cost + today.reserved.cost };
+        let mut used = today.spent;
+        used.add(today.reserved);
         let over = |limit: String, used: String, wanted: String| {
             let message = format!(
                 "today's budget of {limit} is reached: {used} are spent or under way, and this may take {wanted}; it begins anew at 00:00 UTC"

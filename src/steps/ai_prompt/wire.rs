@@ -106,6 +106,8 @@ impl Wire<'_> {
         if !opened.is_success() || !is_stream {
             // A refusal; or a server that does not stream, and says all of it at once.
             let (status, headers) = (opened.status, std::mem::take(&mut opened.headers));
+            // A success was paid for even if the rest of it is lost.
+            reply.charged = opened.is_success();
             let body = whole_body(opened).await?;
             return self.whole(&Response { status, headers, body: body.into() }, reply);
         }

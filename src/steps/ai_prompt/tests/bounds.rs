@@ -8,6 +8,7 @@ use super::super::{AiProviders, Budget, Kind, Prices, Provider};
 use super::model::{Model, PRICES, kind_of, output, plain, says, step, step_of};
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::{Clock, Keys, Space, Store};
+use crate::net::testing::{Answer, Scripted};
 use crate::steps::testing::call;
 use crate::store::memory::MemoryStore;
 
@@ -84,6 +85,35 @@ async fn what_was_refused_costs_nothing_and_what_is_under_way_counts() {
     let codes = [first, second].map(|one| one.map_or_else(|error| kind_of(&error).0, |_| "done".to_string()));
     let count = |word: &str| codes.iter().filter(|code| *code == word).count();
     assert_eq!((count("done"), count("permanent ai.budget_exceeded")), (1, 1), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_lost_answer_counts_as_it_was_estimated() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let begun = json!({"type": "message_start", "message": {"usage": {"input_tokens": 20, "output_tokens": 1}}});
+    let long = json!({"choices": [{"delta": {"content": "x".repeat(60)}}]});
+    let cut_whole = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{";
+    // The question is taken for 5 tokens, the answer for at most 10.
+    for (kind, stream, answer, tokens) in [
+        (Kind::OpenAi, false, Answer::Close, 15),
+        (Kind::OpenAi, true, Answer::Close, 15),
+        (Kind::OpenAi, true, Answer::RawClose(cut_whole.into()), 15),
+        (Kind::OpenAi, true, Answer::RawClose(format!("{head}data: {long}\n\n").into()), 25),
+        (Kind::Anthropic, true, Answer::RawClose(format!("{head}data: {begun}\n\n").into()), 30),
+    ] {
+        let server = Scripted::start(vec![answer]).await;
+        let provider = Provider::new(format!("{}/v1", server.url), None, "small");
+        let provider = Provider { kind, stream, max_tokens: Some(10), prices: PRICES, ..provider };
+        let budget = Budget { tokens: Some(1_000), cost: None };
+        let step = step_of(AiProviders { budget, ..AiProviders::only("a", provider) });
+        let store = Arc::new(MemoryStore::default());
+        let mut call = call(json!({"prompt": "x"}));
+        call.keys = Keys::new(store.clone(), Arc::new(SystemClock));
+        let error = output(&step, call).await.unwrap_err();
+        let days = store.values(Space::Budget, String::new(), None, 10, SystemClock.now()).await.unwrap();
+        let spent: u64 = days.iter().map(|(_, day)| day["tokens"].as_u64().unwrap()).sum();
+        assert_eq!(spent, tokens, "{kind:?} {stream} {error:?}");
+    }
 }
 
 #[tokio::test]
