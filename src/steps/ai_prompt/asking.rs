@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::budget::{Ledger, Reservation, Sum, UNBOUNDED};
 use super::fault::{Asked, Fault};
 use super::provider::{Candidate, Kind};
-use super::question::{Form, Question, Repair, Turn};
+use super::question::{Form, Question, Repair};
 use super::reply::{Finish, Reply};
 use super::wire::Wire;
 use super::{anthropic, openai, output, permanent, tokens};
@@ -79,8 +79,8 @@ pub(super) struct Good<'a> {
     pub text: String,
     /// With a schema: what it says.
     pub data: Option<Json>,
-    /// What was sent of the conversation.
-    pub turns: Vec<Turn>,
+    /// What was said before is too long for the model, and was left out.
+    pub is_too_long: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -118,6 +118,7 @@ impl<'a> Asking<'a> {
         deadline: Millis,
     ) -> Result<Good<'c>, StepError> {
         let mut form = self.forms.of(candidate);
+        let mut is_too_long = false;
         loop {
             let reply = match self.request(candidate, &question, form, deadline).await {
                 Ok(reply) => reply,
@@ -125,6 +126,7 @@ impl<'a> Asking<'a> {
                 // What was said before is what can be left out. At most once: there is nothing left then.
                 Err(Fault::TooLong(_)) if !question.turns.is_empty() => {
                     question.turns.clear();
+                    is_too_long = true;
                     continue;
                 }
                 Err(Fault::TooLong(failure)) => return Err(StepError::Permanent(failure)),
@@ -170,7 +172,7 @@ impl<'a> Asking<'a> {
                     }
                 },
             };
-            return Ok(Good { candidate, model: reply.model, finish, text, data, turns: question.turns });
+            return Ok(Good { candidate, model: reply.model, finish, text, data, is_too_long });
         }
     }
 

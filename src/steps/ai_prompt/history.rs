@@ -65,8 +65,11 @@ const STORE_MS: u64 = 1_000;
 pub(super) struct Memory {
     held: Held,
     key: String,
-    turns: Vec<Turn>,
+    /// All that is remembered, the oldest first.
+    stored: Vec<Turn>,
     most: usize,
+    /// About how much of it is sent at most.
+    tokens: u64,
     expires_at: Millis,
 }
 
@@ -107,20 +110,22 @@ impl Memory {
             return Err(invalid(message));
         }
         let mut held = hold(call, &key, clock).await?;
-        let mut turns = parse(held.value.take());
-        let sizes = |turn: &Turn| tokens::of_message(&turn.user) + tokens::of_message(&turn.assistant);
-        newest(&mut turns, most as usize, tokens, sizes);
+        let stored = parse(held.value.take());
         let expires_at = call.now.saturating_add_unsigned(ttl_ms);
-        Ok(Some(Self { held, key, turns, most: most as usize, expires_at }))
+        Ok(Some(Self { held, key, stored, most: most as usize, tokens, expires_at }))
     }
 
-    /// What was said before, the oldest first.
+    /// What is sent of it, the oldest first: as many of the newest turns as fit. The rest stays remembered.
     pub fn turns(&self) -> Vec<Turn> {
-        self.turns.clone()
+        let mut turns = self.stored.clone();
+        let sizes = |turn: &Turn| tokens::of_message(&turn.user) + tokens::of_message(&turn.assistant);
+        newest(&mut turns, self.most, self.tokens, sizes);
+        turns
     }
 
-    /// The step's end, together with `turns` and what was said now.
-    pub fn written(self, mut turns: Vec<Turn>, now: Turn, output: Json) -> Outcome {
+    /// The step's end, together with what was said now, and before unless that `is_too_long` for the model.
+    pub fn written(self, is_too_long: bool, now: Turn, output: Json) -> Outcome {
+        let mut turns = if is_too_long { Vec::new() } else { self.stored };
         // One that does not fit on its own is not remembered; what was said before it still is.
         if size(&now) <= limits::AI_HISTORY as u64 {
             turns.push(now);

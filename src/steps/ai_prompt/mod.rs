@@ -75,7 +75,7 @@ impl AiPrompt {
         };
         let memory = Memory::open(&call, &*self.clock).await?;
         question.turns = memory.as_ref().map(Memory::turns).unwrap_or_default();
-        let Good { candidate, model, finish, text, data, turns } =
+        let Good { candidate, model, finish, text, data, is_too_long } =
             asking.first(&candidates, &question, deadline).await?;
         let mut output = JsonMap::new();
         match data {
@@ -88,7 +88,7 @@ impl AiPrompt {
         output.insert("finish".to_string(), json!(finish.as_str()));
         let output = Json::Object(output);
         Ok(match memory {
-            Some(memory) => memory.written(turns, Turn { user: question.prompt, assistant: text }, output),
+            Some(memory) => memory.written(is_too_long, Turn { user: question.prompt, assistant: text }, output),
             None => Outcome::ok(output),
         })
     }

@@ -178,6 +178,36 @@ async fn what_fails_is_not_remembered_and_a_busy_conversation_is_put_off() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_to_be_sent_stays_remembered() {
+    let model = Model::says(vec![(200, says(Kind::OpenAi, "short"))]).await;
+    let step = step(&[("main", model.provider(Kind::OpenAi))]);
+    let long = "x".repeat(1_000);
+    // Which turns there are, how many are sent of them with a budget of 100 tokens, and what is remembered after.
+    for (before, turns, sent, after) in [
+        (json!([["one", "two"], ["q", long]]), 10, 0, json!([["one", "two"], ["q", long], ["x", "short"]])),
+        (json!([["q", long], ["one", "two"]]), 10, 1, json!([["q", long], ["one", "two"], ["x", "short"]])),
+        (json!([["one", "two"], ["q", long]]), 2, 0, json!([["q", long], ["x", "short"]])),
+    ] {
+        let asked = model.asked().len();
+        let store = Arc::new(MemoryStore::default());
+        let write = crate::engine::ports::Write {
+            space: Space::History,
+            key: "w\nana".to_string(),
+            value: Some(json!({ "turns": before })),
+            expires_at: None,
+        };
+        store.put(vec![write]).await.unwrap();
+        let history = json!({"key": "ana", "turns": turns, "tokens": 100});
+        let mut call = call(json!({"prompt": "x", "history": history}));
+        call.keys = Keys::new(store, Arc::new(SystemClock));
+        let ended = crate::engine::ports::Step::run(&step, call).await.unwrap();
+        let crate::engine::ports::Outcome::Written { write, .. } = ended else { panic!("{ended:?}") };
+        assert_eq!(write.value, Some(json!({ "turns": after })));
+        assert_eq!(model.asked()[asked].body["messages"].as_array().unwrap().len(), 2 * sent + 1);
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_long_for_the_model_is_asked_without_what_was_said_before() {
     let model = Model::start(|_, asked| {
         if asked.body["messages"].as_array().unwrap().len() > 1 {
