@@ -90,7 +90,8 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
     registry.add(Arc::new(Call::default()));
     State::all().into_iter().for_each(|step| registry.add(Arc::new(step)));
     let credentials = Arc::new(config.credentials.clone());
-    let web = Web { net: net.clone(), credentials, clock: clock.clone() };
+    let fetching = Arc::new(Net::new(config.net.without_trusted(), clock.clone()));
+    let web = Web { net: fetching, credentials, clock: clock.clone() };
     registry.add(Arc::new(DataRead::new(config.workflows.clone(), web.clone())));
     registry.add(Arc::new(Http::new(web)));
     if config.ai.providers.is_empty() {
@@ -333,4 +334,50 @@ pub struct Serving {
 /// The clock of this machine.
 pub fn system_clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Environment, Need};
+    use crate::engine::ports::StepError;
+    use crate::net::testing::{Answer, Scripted};
+    use crate::steps::testing::call;
+
+    /// The code with which `uses` fails to fetch a base URL of the configuration; None if it is fetched.
+    async fn refused(uses: &str, section: &str, is_allowed: bool) -> Option<String> {
+        let far = Scripted::start(vec![Answer::full(200, "content-type: text/csv\r\n", "a\n1\n")]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("moltrun.yaml");
+        let host = far.url.strip_prefix("http://").unwrap();
+        let private = if is_allowed { format!("net: {{ allow_private: ['{host}'] }}\n") } else { String::new() };
+        std::fs::write(&path, section.replace("BASE", &far.url) + &private).unwrap();
+        let environment = Environment::new(std::iter::empty());
+        let config = Config::load(Some(&path), Need::Everything, &environment).unwrap();
+        let Steps { registry, .. } = steps(&config, &system_clock()).await.unwrap();
+        let ended = registry.steps[uses].run(call(json!({"url": format!("{}/a.csv", far.url)}))).await;
+        match ended {
+            Ok(_) => None,
+            Err(StepError::Permanent(failure)) => {
+                assert!(far.requests().is_empty());
+                Some(failure.code)
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn workflows_fetch_nothing_from_a_private_base_url_unless_it_is_allowed() {
+        for section in [
+            "moltflow: { api_key: k, base_url: 'BASE/api/v2' }\n",
+            "ai: { providers: { a: { base_url: 'BASE/v1', model: m } } }\n",
+        ] {
+            for uses in ["http", "data.read"] {
+                assert_eq!(refused(uses, section, false).await.as_deref(), Some("http.blocked"), "{uses} {section}");
+                assert_eq!(refused(uses, section, true).await, None, "{uses} {section}");
+            }
+        }
+    }
 }

@@ -69,6 +69,12 @@ impl Policy {
         Self { any_private: true, ..Self::default() }
     }
 
+    /// The same without the base URLs: for what workflows fetch. They are trusted for the clients that are configured with
+    /// them, not for any URL that an event may bring.
+    pub fn without_trusted(&self) -> Self {
+        Self { trusted: Vec::new(), ..self.clone() }
+    }
+
     /// Whether `url` is an exception, so that it may resolve to any address.
     pub(super) fn opens(&self, url: &Url) -> bool {
         self.opens_redirect(url) || self.trusted.iter().any(|origin| origin.is_of(url))
@@ -116,6 +122,10 @@ mod tests {
         assert!(!opens(&policy, "http://localhost:4010/"));
         policy.trust("https://API.example.com").unwrap();
         assert!(opens(&policy, "https://api.example.com:443/x"));
+        policy.allow_private("10.0.0.5:8080").unwrap();
+        let fetched = policy.without_trusted();
+        assert!(!opens(&fetched, "http://127.0.0.1:4010/anything"));
+        assert!(opens(&fetched, "http://10.0.0.5:8080/"));
     }
 
     #[test]
