@@ -47,9 +47,15 @@ impl Net {
 
     /// Sends `request` once and reads the whole answer, whatever its status.
     pub async fn send(&self, request: Request) -> Result<Response, NetError> {
-        self.in_time(request, async |mut answer, hop| {
+        Ok(self.send_traced(request).await?.0)
+    }
+
+    /// The same, and whether a redirect was followed: then the request itself was answered before, so that the answer's
+    /// status says nothing about what became of it.
+    pub async fn send_traced(&self, request: Request) -> Result<(Response, bool), NetError> {
+        self.in_time(request, async |mut answer, hop, redirected| {
             let (status, headers) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()));
-            Ok(Response { status, headers, body: self.read(answer, &hop.place()).await? })
+            Ok((Response { status, headers, body: self.read(answer, &hop.place()).await? }, redirected))
         })
         .await
     }
@@ -59,15 +65,18 @@ impl Net {
     /// caller's to bound.
     pub async fn open(&self, request: Request) -> Result<Opened, NetError> {
         let (clock, timeout_ms) = (self.clock.clone(), request.timeout_ms);
-        self.in_time(request, async |answer, hop| Ok(Opened::new(answer, hop.place().to_string(), clock, timeout_ms)))
-            .await
+        self.in_time(request, async |answer, hop, _| {
+            Ok(Opened::new(answer, hop.place().to_string(), clock, timeout_ms))
+        })
+        .await
     }
 
-    /// One exchange: the head of the answer, and of the rest what `read` wants, all of it in the request's time.
+    /// One exchange: the head of the answer, and of the rest what `read` wants, all of it in the request's time. `read` is
+    /// told whether a redirect was followed.
     async fn in_time<T>(
         &self,
         request: Request,
-        read: impl AsyncFnOnce(reqwest::Response, Hop) -> Result<T, NetError>,
+        read: impl AsyncFnOnce(reqwest::Response, Hop, bool) -> Result<T, NetError>,
     ) -> Result<T, NetError> {
         let Request { method, url, headers, body, timeout_ms, redirects } = request;
         let url = parse(&method, url)?;
@@ -77,7 +86,7 @@ impl Net {
         let deadline = self.clock.sleep_until(until);
         let exchange = pin!(async {
             let (answer, hop) = self.head(Hop { method, url, headers, body }, redirects, &progress).await?;
-            read(answer, hop).await
+            read(answer, hop, progress.redirected.load(Ordering::Relaxed)).await
         });
         let mut result = match select(exchange, deadline).await {
             Either::Left((result, _)) => result,

@@ -12,7 +12,7 @@ pub struct NetError {
     /// The status of the answer, when its head had arrived.
     pub status: Option<u16>,
     /// A redirect had been followed: the first request was answered, so nothing is proven any more.
-    pub(super) redirected: bool,
+    pub redirected: bool,
 }
 
 /// What went wrong.

@@ -16,6 +16,9 @@ const LOST_PAUSE_MS: u64 = 1_000;
 pub(in crate::steps) fn of_net(error: &NetError, effect: Effect) -> StepError {
     let failure = Failure::new(error.code(), error.to_string());
     match error.status {
+        // The status is that of the address it was redirected to; the request itself was answered, and may have been
+        // carried out.
+        _ if error.redirected && effect == Effect::AtMostOnce => return unknown(failure),
         // The head of a refusal proves what its body could only explain.
         Some(429) => return StepError::Later { failure, after_ms: LOST_PAUSE_MS },
         Some(400..=499) => return StepError::Permanent(failure),
@@ -55,6 +58,19 @@ pub(in crate::steps) fn of_status(response: &Response, effect: Effect, now: Mill
         (503, Some(after_ms)) => StepError::Later { failure, after_ms },
         (500..=599, _) => StepError::Transient(failure),
         _ => StepError::Permanent(failure),
+    }
+}
+
+/// The same, after a redirect was followed: a refusal of the GET that follows a 303 proves nothing about the request that it
+/// follows, so that it must not have the request repeated.
+pub(super) fn after_redirect(error: StepError, response: &Response, effect: Effect) -> StepError {
+    match error {
+        StepError::Permanent(failure) | StepError::Transient(failure) | StepError::Later { failure, .. }
+            if effect == Effect::AtMostOnce && !response.is_success() =>
+        {
+            unknown(failure)
+        }
+        error => error,
     }
 }
 

@@ -46,9 +46,11 @@ impl Http {
 
     async fn send(&self, call: StepCall) -> Result<Outcome, StepError> {
         let Wanted { request, effect, expect, secrets } = Wanted::of(&call, &self.web.credentials)?;
-        let response = self.web.net.send(request).await.map_err(|error| of_net(&error, effect))?;
+        let sent = self.web.net.send_traced(request).await;
+        let (response, redirected) = sent.map_err(|error| of_net(&error, effect))?;
         if !expect.accepts(response.status) {
-            return Err(of_status(&response, effect, self.web.clock.now(), &secrets));
+            let error = of_status(&response, effect, self.web.clock.now(), &secrets);
+            return Err(if redirected { answer::after_redirect(error, &response, effect) } else { error });
         }
         answer::output(&response, &secrets).map(Outcome::ok)
     }

@@ -162,6 +162,29 @@ async fn what_failed_says_whether_it_was_done() {
 }
 
 #[tokio::test]
+async fn the_answer_of_a_redirect_proves_nothing_about_the_request() {
+    let full = |status, headers: &str| Answer::full(status, headers, "");
+    let cut = |status: u16| Answer::RawClose(format!("HTTP/1.1 {status} No\r\ncontent-length: 9\r\n\r\n").into_bytes());
+    for (answer, read, written) in [
+        (full(429, "retry-after: 3\r\n"), "later http.status_429", "unknown http.status_429"),
+        (full(429, ""), "transient http.status_429", "unknown http.status_429"),
+        (full(408, ""), "transient http.status_408", "unknown http.status_408"),
+        (full(404, ""), "permanent http.status_404", "unknown http.status_404"),
+        (full(500, ""), "transient http.status_500", "unknown http.status_500"),
+        (cut(429), "later http.cut", "unknown http.cut"),
+        (cut(404), "permanent http.cut", "unknown http.cut"),
+    ] {
+        for (method, expected) in [("GET", read), ("POST", written), ("PATCH", written)] {
+            let server = Scripted::start(vec![full(303, "location: /orders/1\r\n"), answer.clone()]).await;
+            let input = with_url(&server, json!({"method": method}));
+            let (found, message) = kind_of(&step(&server).run(call(input)).await.unwrap_err());
+            assert_eq!(found, expected, "{method}: {message}");
+            assert_eq!(server.requests().len(), 2);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_sent_is_not() {
     let server = Scripted::start(vec![]).await;
     for (input, code, word) in [
