@@ -77,6 +77,8 @@ pub fn router(server: Server) -> Router {
         .layer(from_fn_with_state(server.clone(), guard::guard));
     Router::new()
         .route("/hooks/moltflow", post(hooks::moltflow))
+        // A registration with a slash at its end is found to be this one, so it has to be answered as well.
+        .route("/hooks/moltflow/", post(hooks::moltflow))
         .route("/hooks/{*path}", post(hooks::generic))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))

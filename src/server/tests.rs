@@ -3,6 +3,9 @@
 use axum::http::StatusCode;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::*;
 use crate::engine::clock::SystemClock;
@@ -71,4 +74,23 @@ async fn ready_means_that_a_webhook_would_be_accepted() {
     assert_eq!(readiness(&alive).await, StatusCode::SERVICE_UNAVAILABLE);
     let gone = server(Some(Arc::new(Gone))).await;
     assert_eq!(readiness(&gone).await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn moltflow_s_webhook_is_where_it_may_be_registered() {
+    let server = Arc::into_inner(server(None).await).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_close, closing) = watch::channel(false);
+    let bounds = Bounds { connections: 2, head_ms: 3_600_000, body_ms: 3_600_000 };
+    tokio::spawn(serve(listener, router(server), Arc::new(SystemClock), bounds, closing));
+    let body = r#"{"event": "message", "session": "s", "data": {"id": "m", "from": "15551234567@c.us"}}"#;
+    for (path, status) in [("/hooks/moltflow", 200), ("/hooks/moltflow/", 200), ("/hooks/moltflow/x", 404)] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}", body.len());
+        socket.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
 }

@@ -15,6 +15,7 @@ use crate::engine::ports::Clock;
 use crate::lang::workflow::Retry;
 use crate::moltflow::event::KINDS;
 use crate::moltflow::{ApiError, MoltFlow, Webhook};
+use crate::net::Url;
 
 /// Where this daemon takes MoltFlow's events, after `server.public_url`.
 pub const PATH: &str = "/hooks/moltflow";
@@ -31,12 +32,20 @@ pub struct Registered {
 impl Registered {
     /// Reads a list of webhooks for those of `url`.
     pub fn of(webhooks: Vec<Webhook>, url: &str) -> Self {
-        let same = |other: &str| other.trim_end_matches('/') == url.trim_end_matches('/');
-        let webhooks: Vec<Webhook> = webhooks.into_iter().filter(|webhook| same(&webhook.url)).collect();
+        let address = address(url);
+        let webhooks: Vec<Webhook> =
+            webhooks.into_iter().filter(|webhook| self::address(&webhook.url) == address).collect();
         let is_there = |kind: &str| webhooks.iter().any(|webhook| webhook.events.iter().any(|event| event == kind));
         let missing = KINDS.into_iter().filter(|kind| !is_there(kind)).collect();
         Self { webhooks, missing }
     }
+}
+
+/// What is equal for URLs that lead to one place: the case of a host, a port that goes without saying and a slash at the end
+/// make no difference. What is no URL is compared as it stands.
+fn address(url: &str) -> String {
+    let url = Url::parse(url).map_or_else(|_| url.to_string(), String::from);
+    url.trim_end_matches('/').to_string()
 }
 
 /// The two calls this takes.
@@ -193,7 +202,22 @@ mod tests {
         assert_eq!(registered(far(vec![])).await, ["list", ALL]);
         assert_eq!(registered(far(vec![others()])).await, ["list", ALL]);
         assert_eq!(registered(far(vec![others(), webhook(2, URL, &KINDS)])).await, ["list"]);
-        assert_eq!(registered(far(vec![webhook(2, &format!("{URL}/"), &KINDS)])).await, ["list"]);
+        // Written otherwise, it is the same place; another scheme, port or path is not.
+        for same in [
+            "https://bot.example.com/hooks/moltflow/",
+            "https://Bot.Example.COM/hooks/moltflow",
+            "HTTPS://bot.example.com:443/hooks/moltflow/",
+        ] {
+            assert_eq!(registered(far(vec![webhook(2, same, &KINDS)])).await, ["list"], "{same}");
+        }
+        for other in [
+            "http://bot.example.com/hooks/moltflow",
+            "https://bot.example.com:8443/hooks/moltflow",
+            "https://bot.example.com/hooks/Moltflow",
+            "bot.example.com/hooks/moltflow",
+        ] {
+            assert_eq!(registered(far(vec![webhook(2, other, &KINDS)])).await, ["list", ALL], "{other}");
+        }
         // For what is missing alone: nothing comes twice.
         let some = webhook(2, URL, &["message", "group_join"]);
         assert_eq!(registered(far(vec![some])).await, ["list", "create session_status"]);
