@@ -80,11 +80,16 @@ impl Shared {
     }
 }
 
-/// Whether two payloads are of one event: what started a run is no answer to it, however often it is delivered.
+/// Whether two payloads are of one event: what started a run is no answer to it, however often it is delivered. The id of a
+/// message is its own; that of any other event is of what the event is about, a session or a group, and names no event.
 fn is_one(a: &Json, b: &Json) -> bool {
-    let id = |payload: &Json| payload.get("data").and_then(|data| data.get("id")).cloned();
     let same = |name: &str| a.get(name) == b.get(name);
-    a == b || id(a).is_some() && id(a) == id(b) && same("event") && same("session")
+    let is_message = a.get("event").and_then(Json::as_str) == Some("message");
+    let id = a.get("data").filter(|_| is_message).and_then(|data| data.get("id")).filter(|id| match id {
+        Json::String(text) => !text.is_empty(),
+        other => other.is_number(),
+    });
+    a == b || id.is_some() && id == b.get("data").and_then(|data| data.get("id")) && same("event") && same("session")
 }
 
 /// The first step of the run that waits for such an event and whose `when` holds for this one.
@@ -127,4 +132,31 @@ pub async fn accepting(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_message_is_known_by_its_id() {
+        let event = |kind: &str, id: Json, status: &str| json!({"event": kind, "session": "s", "data": {"id": id, "status": status}});
+        for (kind, id, one) in [
+            ("message", json!("m1"), true),
+            ("message", json!(7), true),
+            ("message", json!(""), false),
+            ("message", Json::Null, false),
+            ("session_status", json!("s"), false),
+            ("group_join", json!("120363012345678901@g.us"), false),
+        ] {
+            let (first, later) = (event(kind, id.clone(), "failed"), event(kind, id.clone(), "working"));
+            assert_eq!(is_one(&first, &later), one, "{first} {later}");
+            // As it came before, it is the same.
+            assert!(is_one(&first, &first.clone()), "{first}");
+            let mut elsewhere = first.clone();
+            elsewhere["session"] = json!("t");
+            assert!(!is_one(&first, &elsewhere), "{first}");
+        }
+        assert!(!is_one(&event("message", json!("m1"), "x"), &event("message", json!("m2"), "x")));
+    }
 }
