@@ -34,7 +34,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
     let mut net = Policy::default();
     let server = server(fields.optional("server"), need, found);
     let (moltflow, webhook_secret, region) = match fields.optional("moltflow") {
-        Some(entry) => moltflow_section(&entry.value, &mut net, found),
+        Some(entry) => moltflow_section(&entry.value, need, &mut net, found),
         None => (None, None, None),
     };
     let ai = match fields.optional("ai") {
@@ -117,6 +117,7 @@ fn server(entry: Option<&Entry>, need: Need, found: &mut Diagnostics<'_>) -> Opt
 
 fn moltflow_section(
     node: &Node,
+    need: Need,
     net: &mut Policy,
     found: &mut Diagnostics<'_>,
 ) -> (Option<moltflow::Config>, Option<Secret>, Option<Region>) {
@@ -125,7 +126,7 @@ fn moltflow_section(
     let api_key = fields.present("api_key");
     let email = fields.present("email");
     let password = fields.present("password");
-    let webhook_secret = fields.optional("webhook_secret");
+    let webhook_secret = fields.present("webhook_secret");
     let region = fields.optional("region");
     fields.finish(found);
     let base_url = base.and_then(|entry| reader::text(&entry.value, found)).unwrap_or_else(|| MOLTFLOW_URL.to_string());
@@ -156,7 +157,15 @@ fn moltflow_section(
         }
     };
     let config = credentials.map(|credentials| moltflow::Config { base_url, credentials });
-    (config, secret(webhook_secret, found), region.and_then(|entry| country(entry, found)))
+    // A blank one would switch the check of signatures off unseen.
+    let blank = webhook_secret.filter(|entry| entry.value.is_null());
+    if let (Some(entry), Need::Everything) = (blank, need) {
+        found
+            .error("bad-secret", entry.key_span.clone(), "`webhook_secret` has no value")
+            .help("write `${NAME}` to read it from the environment, or leave the key out: then nobody needs to sign");
+    }
+    let webhook_secret = secret(webhook_secret.filter(|entry| !entry.value.is_null()), found);
+    (config, webhook_secret, region.and_then(|entry| country(entry, found)))
 }
 
 /// Where phone numbers without a country code are meant.

@@ -93,6 +93,13 @@ fn mistakes_say_where_even_in_the_environment() {
         ("senders: { s: { pace: { rate: 20/h }, dayly_cap: 5 } }\n", &[], "1: sender `s` has no key `dayly_cap`"),
         ("senders: { s: {} }\n", &[], "1: sender `s` needs `pace`"),
         ("server: { token: '${NONE}' }\n", &[("NONE", "")], "1: `token` is empty"),
+        ("moltflow: { api_key: k, webhook_secret: }\n", &[], "1: `webhook_secret` has no value"),
+        ("moltflow: { api_key: k, webhook_secret: '' }\n", &[], "1: `webhook_secret` is empty"),
+        (
+            "moltflow: { api_key: k, webhook_secret: s }\n",
+            &[("MOLTRUN_MOLTFLOW__WEBHOOK_SECRET", "")],
+            "1: `webhook_secret` has no value",
+        ),
         ("server: { listen: '0.0.0.0:80', token: }\n", &[], "1: 0.0.0.0:80 is open to others and no token is set"),
         ("vars: {}\n", &[("MOLTRUN_SERVR__LISTEN", "x")], "2: the configuration has no key `servr`"),
         ("vars: {}\n", &[("MOLTRUN_ENGINE__WORKERS", "0")], "2: "),
@@ -104,7 +111,7 @@ fn mistakes_say_where_even_in_the_environment() {
 
 #[test]
 fn checking_needs_no_secret() {
-    let text = "moltflow: { api_key: '${NOPE}' }\nserver: { token: '${NOPE}' }\n";
+    let text = "moltflow: { api_key: '${NOPE}', webhook_secret: '${NOPE}' }\nserver: { token: '${NOPE}' }\n";
     assert!(load(text, &[], Need::Shape).is_ok());
     let text = "server: { listen: '0.0.0.0:80', token: '${NOPE}' }\n";
     assert!(load(text, &[], Need::Shape).is_ok());

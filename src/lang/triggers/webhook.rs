@@ -15,7 +15,8 @@ const RESERVED: &str = "moltflow";
 pub(super) fn read(node: &Node, found: &mut Diagnostics<'_>) -> Option<Trigger> {
     let mut fields = Fields::open(node, "a `webhook` trigger", found)?;
     let path = fields.required("path", found);
-    let secret = fields.optional("secret").and_then(|entry| {
+    // Left blank it would have everybody believed, which nobody says that way.
+    let secret = fields.present("secret").and_then(|entry| {
         let form = "name of a secret; write the name of a key of `secrets:` in moltrun.yaml, never the secret itself";
         reader::name(&entry.value, is_secret_name, form, found)
     });
@@ -139,6 +140,7 @@ mod tests {
             ("path: moltflow", "`moltflow` is the path of MoltFlow's own webhook"),
             ("path: moltflow/x", "`moltflow` is the path of MoltFlow's own webhook"),
             ("path: a, secret: '${SHOP_SECRET}'", "never the secret itself"),
+            ("path: a, secret: ", "expected text, found nothing"),
             ("path: a, header: 'X Y'", "`X Y` is no name of a header"),
             ("path: a, respond: { status: 404 }", "`404` is no whole number from 200 to 299"),
             ("path: a, respond: { status: 204, body: x }", "an answer of status 204 has no body"),
