@@ -56,15 +56,14 @@ pub async fn generic(
     let served = server.live.now();
     let received = Received { headers: &headers, query: uri.query().unwrap_or_default(), body: &body };
     let believers = webhook::believers(&served, &path, &received, &server.secrets).map_err(refused)?;
-    let event = received.event(&path, believers.signatures());
-    let event = event.map_err(|error| match error {
+    let delivery = received.delivery(&path, believers.signatures());
+    let delivery = delivery.map_err(|error| match error {
         webhook::BadBody::NotJson(_) => Problem::bad_request("not_json", error.to_string()),
         webhook::BadBody::NotText => Problem::bad_request("unreadable_body", error.to_string()),
     })?;
-    let event = Arc::new(event);
-    let Wanted { submissions, answer, key } = believers.wanted(&event, server.clock.now(), server.clock.random());
+    let Wanted { submissions, answer, key } = believers.wanted(&delivery, server.clock.now(), server.clock.random());
     let accepted = server.engine.submit(submissions).await?;
-    let delivered = server.engine.deliver("webhook", &key, &event).await?;
+    let delivered = server.engine.deliver("webhook", &key, &delivery.event).await?;
     Ok(match answer {
         Some(answer) => answered(answer),
         None => axum::Json(counted(accepted.iter().flatten().count(), delivered)).into_response(),

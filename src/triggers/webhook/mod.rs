@@ -3,7 +3,8 @@
 //! - Who signs is believed: a trigger that names a secret takes only bodies whose HMAC-SHA256 its header carries.
 //! - A delivery is one run of a workflow, however often it comes: what makes two deliveries one is what `dedupe` gives, and
 //!   without it (or where it gives null) path, query and body together. `dedupe: false` makes each delivery a run.
-//! - Secrets stay out of the journal: `request` redacts headers and parameters that carry them.
+//! - Secrets stay out of the journal: `request` redacts headers and parameters that carry them. Deliveries are compared with
+//!   them, by digests.
 
 mod request;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::request::{BadBody, Received};
+pub use self::request::{BadBody, Delivery, Received};
 
 use super::delivered::{holds, scope};
 use super::live::Served;
@@ -98,18 +99,16 @@ impl Believers<'_> {
     }
 
     /// A submission for each workflow that wants the delivery. `random` names it where nothing is to be recognised.
-    pub fn wanted(&self, event: &Arc<Json>, now: Millis, random: u128) -> Wanted {
-        let mut wanted = Wanted { key: fingerprint(event), ..Wanted::default() };
+    pub fn wanted(&self, delivery: &Delivery, now: Millis, random: u128) -> Wanted {
+        let event = &delivery.event;
+        let mut wanted = Wanted { key: self.key(delivery, now, random), ..Wanted::default() };
         for (plan, trigger, hook) in &self.hooks {
             let taken = wanted.submissions.iter().any(|other| Arc::ptr_eq(&other.plan, plan));
             if taken || !holds(plan, trigger, event, now) {
                 continue;
             }
-            let dedupe = match key(plan, trigger, event, now) {
-                Key::Each => {
-                    wanted.key = format!("webhook:{random:032x}");
-                    None
-                }
+            let dedupe = match key(plan, trigger, delivery, now) {
+                Key::Each => None,
                 Key::Same(key) => Some(Dedupe {
                     key: format!("webhook:{}:{key}", plan.name),
                     expires_at: Some(now + limits::DEDUPE_TTL_MS),
@@ -129,6 +128,17 @@ impl Believers<'_> {
         }
         wanted
     }
+
+    /// Names the delivery for runs that wait for one: by the first trigger that says what makes two of them one, whether it
+    /// wants this one or not, so that a redelivery that starts nothing ends no wait either.
+    fn key(&self, delivery: &Delivery, now: Millis, random: u128) -> String {
+        let saying = self.hooks.iter().find(|(_, trigger, _)| trigger.dedupe.is_some());
+        match saying.map(|(plan, trigger, _)| key(plan, trigger, delivery, now)) {
+            None => fingerprint(&delivery.whole),
+            Some(Key::Same(key)) => key,
+            Some(Key::Each) => format!("webhook:{random:032x}"),
+        }
+    }
 }
 
 enum Key {
@@ -138,16 +148,19 @@ enum Key {
     Each,
 }
 
-fn key(plan: &Plan, trigger: &PlanTrigger, event: &Arc<Json>, now: Millis) -> Key {
-    let Some(dedupe) = &trigger.dedupe else { return Key::Same(fingerprint(event)) };
-    match dedupe.eval(&scope(plan, event, now)) {
+fn key(plan: &Plan, trigger: &PlanTrigger, delivery: &Delivery, now: Millis) -> Key {
+    let whole = &delivery.whole;
+    let Some(dedupe) = &trigger.dedupe else { return Key::Same(fingerprint(whole)) };
+    match dedupe.eval(&scope(plan, whole, now)) {
         Ok(Json::Bool(false)) => Key::Each,
-        Ok(Json::Null) => Key::Same(fingerprint(event)),
-        Ok(value) => Key::Same(digest(&[&event["path"], &value])),
-        Err(error) => {
-            // Taken for one that was seen, an event would be lost; refused, it would be repeated for ever.
-            tracing::warn!(workflow = %plan.name, %error, "`dedupe` of a webhook trigger cannot be evaluated; path, query and body are compared instead");
-            Key::Same(fingerprint(event))
+        Ok(Json::Null) => Key::Same(fingerprint(whole)),
+        Ok(value) => Key::Same(digest(&[&whole["path"], &value])),
+        Err(_) => {
+            // Taken for one that was seen, an event would be lost; refused, it would be repeated for ever. What is said of it
+            // must hold nothing that is redacted.
+            let error = dedupe.eval(&scope(plan, &delivery.event, now)).err().map(|error| error.to_string());
+            tracing::warn!(workflow = %plan.name, error, "`dedupe` of a webhook trigger cannot be evaluated; path, query and body are compared instead");
+            Key::Same(fingerprint(whole))
         }
     }
 }

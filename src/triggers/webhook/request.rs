@@ -1,5 +1,7 @@
 //! What a delivery looks like to a workflow: `{event: "webhook", path, headers, query, body}`.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::base::Json;
@@ -13,6 +15,14 @@ pub struct Received<'r> {
     /// After the `?`, without it.
     pub query: &'r str,
     pub body: &'r [u8],
+}
+
+/// What a delivery is to a workflow, and what it is compared by.
+pub struct Delivery {
+    /// The event, without what guards something.
+    pub event: Arc<Json>,
+    /// The same with it: two deliveries may differ in what is redacted alone. Only digests of it are kept.
+    pub(super) whole: Arc<Json>,
 }
 
 /// A body that is not what its `Content-Type` says.
@@ -33,22 +43,20 @@ const GUARDING: [&str; 11] =
     ["auth", "key", "cookie", "signature", "secret", "token", "password", "api-key", "apikey", "api_key", "hmac"];
 
 impl Received<'_> {
-    /// The event of a delivery to `path`; the headers `signatures` are redacted whatever they are called.
-    pub fn event<'s>(&self, path: &str, signatures: impl Iterator<Item = &'s str>) -> Result<Json, BadBody> {
+    /// A delivery to `path`; the headers `signatures` are redacted whatever they are called.
+    pub fn delivery<'s>(&self, path: &str, signatures: impl Iterator<Item = &'s str>) -> Result<Delivery, BadBody> {
         let signatures: Vec<&str> = signatures.collect();
         let mut headers = JsonMap::new();
         for name in self.headers.keys() {
-            let guards = signatures.contains(&name.as_str()) || is_guarding(name.as_str());
             let values = self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-            let value = if guards { REDACTED.to_string() } else { values.collect::<Vec<_>>().join(", ") };
-            headers.insert(name.as_str().to_string(), value.into());
+            headers.insert(name.as_str().to_string(), values.collect::<Vec<_>>().join(", ").into());
         }
-        let mut query = pairs(self.query);
-        for (_, value) in query.iter_mut().filter(|(name, _)| is_guarding(name)) {
-            *value = REDACTED.into();
-        }
-        let body = self.body()?;
-        Ok(json!({"event": "webhook", "path": path, "headers": headers, "query": query, "body": body}))
+        let (query, body) = (pairs(self.query), self.body()?);
+        let whole = json!({"event": "webhook", "path": path, "headers": headers, "query": query, "body": body});
+        let mut event = whole.clone();
+        redact(&mut event["headers"], |name| signatures.contains(&name) || is_guarding(name));
+        redact(&mut event["query"], is_guarding);
+        Ok(Delivery { event: Arc::new(event), whole: Arc::new(whole) })
     }
 
     fn body(&self) -> Result<Json, BadBody> {
@@ -71,6 +79,13 @@ impl Received<'_> {
             return Ok(Json::Object(pairs(text)));
         }
         Ok(text.into())
+    }
+}
+
+/// Puts [`REDACTED`] in place of the values whose names guard something.
+fn redact(map: &mut Json, guards: impl Fn(&str) -> bool) {
+    for (_, value) in map.as_object_mut().into_iter().flatten().filter(|(name, _)| guards(name)) {
+        *value = REDACTED.into();
     }
 }
 
@@ -112,7 +127,8 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        Received { headers: &map, query, body }.event("shop", ["x-proof"].into_iter())
+        let delivery = Received { headers: &map, query, body }.delivery("shop", ["x-proof"].into_iter());
+        delivery.map(|delivery| (*delivery.event).clone())
     }
 
     #[test]

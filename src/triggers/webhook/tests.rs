@@ -12,8 +12,17 @@ fn served(texts: &[&str]) -> Served {
     Served::new(workflows.collect(), Vec::new())
 }
 
-fn event(body: Json) -> Arc<Json> {
-    Arc::new(json!({"event": "webhook", "path": "shop", "headers": {}, "query": {}, "body": body}))
+/// A delivery of `body` with this query.
+fn asked(query: &str, body: Json) -> Delivery {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let body = body.to_string();
+    let received = Received { headers: &headers, query, body: body.as_bytes() };
+    received.delivery("shop", std::iter::empty()).unwrap()
+}
+
+fn event(body: Json) -> Delivery {
+    asked("", body)
 }
 
 fn unsigned<'s>(served: &'s Served) -> Believers<'s> {
@@ -92,4 +101,49 @@ fn a_delivery_is_one_run_a_workflow_and_has_one_answer() {
         self::served(&["name: a\ntriggers: [{ webhook: { path: shop, respond: { body: '{{ event.body.x.y }}' } } }]"]);
     let wanted = unsigned(&lost).wanted(&event(json!({"n": 3})), 0, 7);
     assert_eq!((wanted.submissions.len(), wanted.answer), (1, None));
+}
+
+#[test]
+fn what_is_redacted_is_compared_all_the_same() {
+    let plain = served(&["name: w\ntriggers: [{ webhook: { path: shop } }]"]);
+    let by_key = served(&["name: w\ntriggers: [{ webhook: { path: shop, dedupe: event.query.key } }]"]);
+    for served in [&plain, &by_key] {
+        let keys = |query: &str| {
+            let wanted = unsigned(served).wanted(&asked(query, json!({"id": 1})), 0, 7);
+            assert_eq!(wanted.submissions[0].event["query"]["key"], "[redacted]");
+            assert!(!wanted.submissions[0].event.to_string().contains("planted"));
+            (wanted.submissions[0].dedupe.clone().unwrap().key, wanted.key)
+        };
+        let (one, other, again) = (keys("key=planted-1"), keys("key=planted-2"), keys("key=planted-1"));
+        assert!(one.0 != other.0 && one.1 != other.1 && one == again, "{one:?} {other:?} {again:?}");
+        assert!(!format!("{one:?}").contains("planted"), "{one:?}");
+    }
+}
+
+#[test]
+fn a_delivery_that_is_recognised_is_the_same_to_those_that_wait() {
+    let key = |triggers: &[&str], body: Json, random| {
+        let texts: Vec<String> = triggers
+            .iter()
+            .enumerate()
+            .map(|(at, trigger)| format!("name: w{at}\ntriggers: [{{ webhook: {{ path: shop, {trigger} }} }}]"))
+            .collect();
+        let served = served(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        unsigned(&served).wanted(&event(body), 0, random).key
+    };
+    let (first, again, other) = (json!({"id": 1, "try": 1}), json!({"id": 1, "try": 2}), json!({"id": 2, "try": 1}));
+    for (triggers, is_one) in [
+        (&["when: true"][..], false),
+        (&["dedupe: event.body.id"], true),
+        // Whoever wants it, and whoever says nothing of it.
+        (&["dedupe: event.body.id, when: event.body.try > 5"], true),
+        (&["when: true", "dedupe: event.body.id"], true),
+        (&["dedupe: event.body.nope | default(none)"], false),
+        (&["dedupe: false", "dedupe: event.body.id"], false),
+    ] {
+        assert_eq!(key(triggers, first.clone(), 1) == key(triggers, again.clone(), 2), is_one, "{triggers:?}");
+        assert_ne!(key(triggers, first.clone(), 1), key(triggers, other.clone(), 2), "{triggers:?}");
+    }
+    let each = &["dedupe: false"][..];
+    assert_ne!(key(each, first.clone(), 1), key(each, first, 2));
 }
