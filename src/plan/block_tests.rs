@@ -351,6 +351,14 @@ fn each_mistake_of_a_parked_step_has_its_place() {
             "{ id: a, uses: wait_for, with: { event: '{{ incoming.x }}', when: nope } }",
             &["unknown-reference 1:53 incoming.x", "unknown-reference 1:75 nope"],
         ),
+        ("{ id: a, uses: wait_for, with: { event: webhook } }", &["any-webhook 1:49 webhook"]),
+        ("{ id: a, uses: wait_for, with: { event: webhook, when: } }", &["any-webhook 1:49 webhook"]),
+        (
+            "{ id: a, uses: wait_for, with: { event: webhook, when: incoming.body.path == event.path } }",
+            &["any-webhook 1:49 webhook"],
+        ),
+        ("{ id: a, uses: wait_for, with: { event: webhook, when: [1] } }", &["wrong-type 1:64 [1]"]),
+        ("{ id: a, uses: wait_for, with: { event: webhook, when: incoming.path == 'shop' and incoming.body } }", &[]),
         ("{ id: a, uses: set, if: incoming.x }", &["unknown-reference 1:33 incoming.x"]),
         (
             "{ id: a, uses: wait_for, for_each: { in: incoming.x, as: incoming } }",

@@ -77,6 +77,7 @@ pub(super) fn compile(
             problems.add("missing-key", &slot.at(&["uses"]), Part::Value, message);
         }
         choices(slot, spec, problems);
+        anybody(slot, spec, &input, problems);
         if let (Some(pause), Some(until)) = (spec.field(FieldKind::Pause), spec.field(FieldKind::Until)) {
             let (pause, until) = (pause.name, until.name);
             match (is_given(pause), is_given(until)) {
@@ -115,6 +116,21 @@ fn choices(slot: &Slot<'_>, spec: &StepSpec, problems: &mut Problems) {
             _ => {}
         }
     }
+}
+
+/// A wait for a `webhook` must say of which path: all paths of served workflows deliver events of this name, and at a path
+/// whose trigger names no secret anybody may.
+fn anybody(slot: &Slot<'_>, spec: &StepSpec, input: &Input, problems: &mut Problems) {
+    let Some(when) = spec.field(FieldKind::Incoming).map(|field| field.name) else { return };
+    let is_webhook = slot.step.with.get("event").and_then(Json::as_str) == Some("webhook");
+    let is_broken = input.deferred.is_none() && slot.step.with.get(when).is_some_and(|value| !value.is_null());
+    let says = input.deferred.iter().flat_map(|when| when.references().iter());
+    if !is_webhook || is_broken || says.into_iter().any(|one| one.root == "incoming" && one.first() == Some("path")) {
+        return;
+    }
+    let message = "a delivery to any path of a webhook would end this wait, one that nobody has signed as well";
+    problems.add("any-webhook", &slot.at(&["with", "event"]), Part::Value, message).help =
+        Some(format!("compare the path in `with.{when}`, such as `incoming.path == 'shop/paid'`"));
 }
 
 struct Cx<'a, 'p> {
