@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::credentials::base64;
+use super::super::credentials::{base64, hide};
 use super::super::permanent;
 use crate::base::json::{JsonMap, text_len};
 use crate::base::{Effect, Json, Millis, limits};
@@ -122,21 +122,4 @@ fn headers(headers: &HeaderMap) -> Json {
         map.insert(name.as_str().to_string(), json!(values.collect::<Vec<_>>().join(", ")));
     }
     Json::Object(map)
-}
-
-/// Cuts secrets out of every text: what the far side repeats of a credential must not be journaled.
-fn hide(value: &mut Json, secrets: &[String]) {
-    match value {
-        Json::String(text) => {
-            // A secret of a few characters would cut up ordinary words, and guards nothing.
-            for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
-                if text.contains(secret.as_str()) {
-                    *text = text.replace(secret.as_str(), "[redacted]");
-                }
-            }
-        }
-        Json::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
-        Json::Object(map) => map.values_mut().for_each(|item| hide(item, secrets)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
-    }
 }
