@@ -179,6 +179,20 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+/// Pause before a step that could not use the database asks again, in milliseconds.
+const STORE_RETRY_MS: u64 = 1_000;
+
+/// Of a step that needed the store before it did anything: it may be asked again.
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        let failure = Failure::new("store.unavailable", error.to_string());
+        match error {
+            StoreError::Unavailable(_) => Self::Later { failure, after_ms: STORE_RETRY_MS },
+            _ => Self::Permanent(failure),
+        }
+    }
+}
+
 /// A run to be created, queued.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRun {

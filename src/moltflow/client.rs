@@ -73,7 +73,7 @@ impl MoltFlow {
     }
 
     /// How long the credential is paused, if it is: nothing needs to be tried before.
-    pub fn paused(&self) -> Result<(), ApiError> {
+    fn paused(&self) -> Result<(), ApiError> {
         match self.rate.paused_ms(self.clock.now()) {
             Some(after_ms) => Err(limited(after_ms)),
             None => Ok(()),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::calendar::Calendar;
 use super::health::Health;
 use super::policy::Policy;
-use super::standing::{Decision, Request, Standing, Why, decide};
+use super::standing::{Decision, Standing, Why, decide};
 use super::turns::{Held, STALE_MS, Turns};
 use crate::base::{Json, Millis, RunId};
 use crate::engine::ports::{Space, Store, StoreError, Write};
@@ -166,8 +166,7 @@ impl Desk {
         }
         state.turns.settle(now);
         state.standing.observe(&self.policy, now);
-        let request = Request { reply: ask.reply, opted_out: false };
-        let decision = decide(&self.policy, &state.standing, request, now);
+        let decision = decide(&self.policy, &state.standing, ask.reply, now);
         let earliest = match decision {
             Decision::Go(after) if ask.reply || !state.turns.reply_is_due(now) => {
                 state.standing = after;
@@ -177,7 +176,7 @@ impl Desk {
                 return (Verdict::Go, state.changed());
             }
             Decision::Wait { until, .. } => until,
-            _ => now.saturating_add(GIVES_WAY_MS),
+            Decision::Go(_) => now.saturating_add(GIVES_WAY_MS),
         };
         let mut calendar = Calendar::new(&self.policy);
         let State { turns, standing, .. } = state;

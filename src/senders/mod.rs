@@ -35,7 +35,7 @@ pub use pace::{BadJitter, BadRate, Jitter, Pace, Rate};
 pub use policy::Policy;
 pub use quiet::QuietHours;
 pub use reply::is_reply;
-pub use standing::{Decision, Request, Standing, Why, decide, forecast};
+pub use standing::{Decision, Standing, Why, decide, forecast};
 pub use view::SenderView;
 pub use words::{OptOut, Said, plain};
 

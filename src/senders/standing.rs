@@ -59,40 +59,26 @@ impl Why {
     }
 }
 
-/// What is to be sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Request {
-    /// It answers somebody who wrote: quiet hours do not hold it.
-    pub reply: bool,
-    /// Its receiver wants no more messages.
-    pub opted_out: bool,
-}
-
-/// What becomes of a request.
+/// What becomes of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It may go out once this standing is durable.
     Go(Standing),
     /// Not before `until`, if nothing else is sent meanwhile.
     Wait { until: Millis, why: Why },
-    /// Never.
-    Declined,
 }
 
-/// May this be sent at `now`? The order of the reasons: who opted out, quiet hours, caps, pace. Whoever asks lets the
-/// standing [`observe`](Standing::observe) the time first.
-pub fn decide(policy: &Policy, standing: &Standing, request: Request, now: Millis) -> Decision {
-    if request.opted_out {
-        return Decision::Declined;
-    }
+/// May something be sent at `now`? A `reply` answers somebody who wrote: quiet hours do not hold it. The order of the
+/// reasons: quiet hours, caps, pace. Whoever asks lets the standing [`observe`](Standing::observe) the time first.
+pub fn decide(policy: &Policy, standing: &Standing, reply: bool, now: Millis) -> Decision {
     let mut calendar = Calendar::new(policy);
-    let until = standing.earliest(&mut calendar, request.reply, now);
+    let until = standing.earliest(&mut calendar, reply, now);
     if until <= now {
         let mut after = standing.clone();
         after.take(&mut calendar, now);
         return Decision::Go(after);
     }
-    Decision::Wait { until, why: standing.why(&mut calendar, request.reply, now, until) }
+    Decision::Wait { until, why: standing.why(&mut calendar, reply, now, until) }
 }
 
 /// When the last of `count` broadcast sends goes out, if the first may go out at `now` and nobody else sends: by the very

@@ -10,7 +10,7 @@ use super::field;
 use super::message::{Message, message};
 use crate::base::time::rfc3339;
 use crate::base::{Effect, Millis};
-use crate::engine::ports::{Clock, Failure, Outcome, Step, StepCall, StepError, StoreError};
+use crate::engine::ports::{Clock, Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::StepSpec;
 use crate::lang::catalog::FieldKind;
 use crate::moltflow::MoltFlow;
@@ -72,7 +72,7 @@ impl MoltflowSend {
         if exempt {
             return Ok(None);
         }
-        let out = self.senders.opted_out(&ask.session, &ask.to).await.map_err(|error| store_trouble(&error))?;
+        let out = self.senders.opted_out(&ask.session, &ask.to).await?;
         Ok(out.map(|out| opted_out(&ask.session, &out)))
     }
 }
@@ -113,18 +113,6 @@ pub(super) fn opted_out(session: &str, out: &OptedOut) -> Failure {
     let message = format!("{chat} opted out of messages from `{session}`, {how}, at {}", rfc3339(*at));
     Failure::new("sender.opted_out", message)
 }
-
-/// The list of those who opted out cannot be read just now: nothing is sent before it can.
-pub(super) fn store_trouble(error: &StoreError) -> StepError {
-    let failure = Failure::new("store.unavailable", error.to_string());
-    match error {
-        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: STORE_RETRY_MS },
-        _ => StepError::Permanent(failure),
-    }
-}
-
-/// Pause before the database is asked again, in milliseconds.
-const STORE_RETRY_MS: u64 = 1_000;
 
 impl Step for MoltflowSend {
     fn spec(&self) -> &StepSpec {

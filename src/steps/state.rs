@@ -8,7 +8,7 @@ use serde_json::{Number, json};
 use super::{due, field, permanent, text};
 use crate::base::json::{bounded, kind};
 use crate::base::{Effect, Json, limits};
-use crate::engine::ports::{Held, Outcome, Space, Step, StepCall, StepError, StoreError, Write};
+use crate::engine::ports::{Held, Outcome, Space, Step, StepCall, StepError, Write};
 use crate::lang::StepSpec;
 use crate::lang::catalog::{Field, FieldKind};
 
@@ -91,7 +91,7 @@ async fn act(verb: Verb, call: StepCall) -> Result<Outcome, StepError> {
     }
     let expires_at = due(&call, "ttl", "state.bad_ttl")?;
     // A reader waits, too: for the commit of whoever wrote the key just before, in the same run perhaps.
-    let mut held = call.keys.hold(Space::State, &key).await.map_err(|error| unread(&error))?;
+    let mut held = call.keys.hold(Space::State, &key).await?;
     let before = held.value.take();
     match verb {
         Verb::Get => Ok(Outcome::ok(json!({ "value": before }))),
@@ -135,18 +135,6 @@ fn sum(key: &str, before: Option<&Json>, by: Option<&Json>) -> Result<Number, St
     };
     sum.ok_or_else(|| permanent("state.overflow", format!("`{key}`: {before} and {by} are too much to add")))
 }
-
-/// Nothing was done: it may be asked again.
-fn unread(error: &StoreError) -> StepError {
-    let failure = crate::engine::ports::Failure::new("store.unavailable", error.to_string());
-    match error {
-        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: RETRY_MS },
-        _ => StepError::Permanent(failure),
-    }
-}
-
-/// Pause before a step that could not read the database asks again, in milliseconds.
-const RETRY_MS: u64 = 1_000;
 
 #[cfg(test)]
 mod tests {

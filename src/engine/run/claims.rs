@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::driver::Driver;
-use super::execute::{expression, permanent, store_trouble};
+use super::execute::{expression, permanent};
 use super::scope::scope;
 use super::values::ValueError;
 use crate::base::{Json, Millis, RunId, limits};
@@ -48,7 +48,7 @@ impl Driver {
     async fn claimed(&mut self, place: &Place) -> Result<Option<Ended>, StepError> {
         let key = self.once_key(place).await?;
         let shared = self.shared.clone();
-        let held = shared.keys.try_hold(Space::Once, &key).await.map_err(|error| store_trouble(&error))?;
+        let held = shared.keys.try_hold(Space::Once, &key).await?;
         let waits = self.state.attempt(&self.plan, place).map_or(0, |slot| slot.laters);
         let Some(held) = held else { return Err(busy(&key, waits)) };
         let own = json!({"run": self.state.id, "place": place.to_string(), "done": false});
@@ -64,7 +64,7 @@ impl Driver {
                     Ok(row) if !self.is_over(place, row.finished_at) => return Ok(Some(Ended::Repeated)),
                     Ok(_) => true,
                     Err(StoreError::NotFound(_)) => return Ok(Some(Ended::Repeated)),
-                    Err(error) => return Err(store_trouble(&error)),
+                    Err(error) => return Err(error.into()),
                 }
             }
             None => true,
@@ -165,7 +165,7 @@ impl Driver {
         let filled = self.work.values.fill(&self.plan, &self.state, place, &*self.shared.store, &mut scope);
         filled.await.map_err(|error| match error {
             ValueError::Failure(failure) => StepError::Permanent(failure),
-            ValueError::Store(error) => store_trouble(&error),
+            ValueError::Store(error) => error.into(),
         })?;
         let key = once.key.render(&Context::new(&scope));
         let key = key.map_err(|error| StepError::Permanent(expression("once.key", &error)))?;

@@ -93,7 +93,7 @@ pub async fn prepare(
     let mut scope = scope(plan, state, &place, attempt, started_at);
     let work = match values.fill(plan, state, &place, &**tools.store, &mut scope).await {
         Err(ValueError::Failure(failure)) => Work::Settled(Err(StepError::Permanent(failure))),
-        Err(ValueError::Store(error)) => Work::Settled(Err(store_trouble(&error))),
+        Err(ValueError::Store(error)) => Work::Settled(Err(error.into())),
         Ok(()) => match (holds(planned, &scope), &planned.for_each) {
             (Err(failure), _) => Work::Settled(Err(StepError::Permanent(failure))),
             (Ok(false), _) => Work::Settled(Ok(Ended::ConditionFalse)),
@@ -170,18 +170,6 @@ pub fn expression(field: &str, error: &ExprError) -> Failure {
 pub fn permanent(code: &str, message: String) -> StepError {
     StepError::Permanent(Failure::new(code, message))
 }
-
-/// The database could not be read just now: nothing was done, and it is tried again.
-pub fn store_trouble(error: &StoreError) -> StepError {
-    let failure = Failure::new("store.unavailable", error.to_string());
-    match error {
-        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: STORE_RETRY_MS },
-        _ => StepError::Permanent(failure),
-    }
-}
-
-/// Pause before a step that could not read the database asks again, in milliseconds.
-const STORE_RETRY_MS: u64 = 1_000;
 
 impl Attempt {
     /// Runs it to its end, which is always an [`Input::Ended`].

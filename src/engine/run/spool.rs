@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 
-use super::execute::{permanent, store_trouble};
+use super::execute::permanent;
 use crate::base::json::text_len;
 use crate::base::{Json, RunId, limits};
 use crate::engine::decide::Ended;
@@ -62,7 +62,7 @@ impl List<'_> {
             let rest = rows.split_off(rows.len().min(CHUNK_ROWS));
             let count = rows.len() as u32;
             let appended = self.store.append_rows(self.run, self.name.clone(), self.written, rows).await;
-            appended.map_err(|error| store_trouble(&error))?;
+            appended?;
             self.written += count;
             rows = rest;
         }

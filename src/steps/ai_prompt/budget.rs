@@ -12,7 +12,7 @@ use serde_json::json;
 use super::permanent;
 use super::provider::Budget;
 use crate::base::{Json, Millis};
-use crate::engine::ports::{Clock, Failure, Keys, Space, StepError, StoreError, Write};
+use crate::engine::ports::{Clock, Keys, Space, StepError, StoreError, Write};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -75,7 +75,7 @@ impl Ledger {
     pub async fn reserve(&self, keys: &Keys, wanted: Sum) -> Result<Reservation<'_>, StepError> {
         let day = self.clock.now().div_euclid(DAY_MS);
         if self.today().day != Some(day) {
-            let value = keys.value(Space::Budget, &key(day)).await.map_err(|error| unread(&error))?;
+            let value = keys.value(Space::Budget, &key(day)).await?;
             let mut today = self.today();
             // Somebody else may have been faster, and have spent since.
             if today.day != Some(day) {
@@ -153,13 +153,5 @@ fn parse(value: Option<&Json>) -> Sum {
     Sum {
         tokens: field("tokens").and_then(Json::as_u64).unwrap_or(0),
         cost: field("cost").and_then(Json::as_f64).unwrap_or(0.0),
-    }
-}
-
-fn unread(error: &StoreError) -> StepError {
-    let failure = Failure::new("store.unavailable", error.to_string());
-    match error {
-        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: 1_000 },
-        _ => StepError::Permanent(failure),
     }
 }

@@ -10,7 +10,7 @@ use super::question::Turn;
 use super::{permanent, tokens};
 use crate::base::json::text_len;
 use crate::base::{Json, Millis, duration, limits};
-use crate::engine::ports::{Clock, Failure, Held, Outcome, Space, StepCall, StepError, StoreError, Write};
+use crate::engine::ports::{Clock, Failure, Held, Outcome, Space, StepCall, StepError, Write};
 use crate::lang::catalog::{Field, FieldKind};
 use crate::steps::text;
 
@@ -56,9 +56,6 @@ const TTL_MS: u64 = 30 * 86_400_000;
 
 /// The pause before an attempt that found its conversation busy is made again, in milliseconds.
 const BUSY_MS: u64 = 1_000;
-
-/// Pause before a step that could not read the database asks again, in milliseconds.
-const STORE_MS: u64 = 1_000;
 
 /// A conversation, held.
 #[derive(Debug)]
@@ -145,7 +142,7 @@ impl Memory {
 async fn hold(call: &StepCall, key: &str, clock: &dyn Clock) -> Result<Held, StepError> {
     let holding = std::pin::pin!(call.keys.hold(Space::History, key));
     match select(holding, clock.pause(call.timeout_ms / 2)).await {
-        Either::Left((held, _)) => held.map_err(|error| unread(&error)),
+        Either::Left((held, _)) => held.map_err(StepError::from),
         Either::Right(_) => {
             let failure = Failure::new("ai.busy", "another run is in this conversation; its turn comes");
             Err(StepError::Later { failure, after_ms: BUSY_MS })
@@ -179,15 +176,6 @@ fn parse(value: Option<Json>) -> Vec<Turn> {
         Some(Turn { user: text(0)?, assistant: text(1)? })
     };
     turns.into_iter().filter_map(one).collect()
-}
-
-/// Nothing was done: it may be asked again.
-fn unread(error: &StoreError) -> StepError {
-    let failure = Failure::new("store.unavailable", error.to_string());
-    match error {
-        StoreError::Unavailable(_) => StepError::Later { failure, after_ms: STORE_MS },
-        _ => StepError::Permanent(failure),
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use serde_json::json;
 pub use self::recorded::{Recorded, Recorder, Sample};
 
 use super::message::message;
-use super::moltflow_send::{opted_out, store_trouble};
+use super::moltflow_send::opted_out;
 use super::{Registry, text};
 use crate::base::phone::Region;
 use crate::base::{Effect, Json};
@@ -148,7 +148,7 @@ impl Dry {
         let message = message(&call.input, self.region)?;
         let chat = message.to.to_string();
         let out = self.senders.opted_out(&message.session, &chat).await;
-        if let Some(out) = out.map_err(|error| store_trouble(&error))? {
+        if let Some(out) = out? {
             return Ok(Outcome::Skipped(opted_out(&message.session, &out)));
         }
         self.recorder.sends(&call.step, &message.session, &chat, &message.text);
