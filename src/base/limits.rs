@@ -178,7 +178,7 @@ pub const PLUGIN_LOG_LINE: usize = 4096;
 pub const PLUGIN_HOST_CALLS: u32 = 10_000;
 
 /// Plugins of one folder, and steps of one plugin. Arbitrary, far above what a person keeps an overview of.
-pub const PLUGINS: usize = 64;
+pub const PLUGINS: usize = 256;
 pub const PLUGIN_STEPS: usize = 64;
 
 /// A JSON Schema of a plugin step or of an `output`, as text.
@@ -202,8 +202,8 @@ pub const PLUGIN_RESOURCES: usize = 1_000;
 /// spin, for it costs no attempt; at most a day.
 pub const PLUGIN_LATER_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 
-/// Compiled plugins that are kept for the next start: a few versions of each of a handful of plugins.
-pub const PLUGIN_CACHE_ENTRIES: usize = 64;
+/// Compiled plugins that are kept for the next start: a folder full of them, and a few versions of some.
+pub const PLUGIN_CACHE_ENTRIES: usize = 512;
 
 /// A compiled plugin. Machine code is about three times the size of its component.
 pub const PLUGIN_CACHE_ENTRY: usize = 256 * 1024 * 1024;
@@ -247,6 +247,14 @@ pub const LATER_IN_A_ROW: u32 = 1000;
 
 /// The text of a failure: what a person reads, not what a far side wrote.
 pub const FAILURE_MESSAGE: usize = 2048;
+
+/// What a failure says besides, as JSON: a far side's answer in short, not the answer.
+pub const FAILURE_DETAILS: usize = 16 * 1024;
+
+/// Lines that one attempt of a step leaves in the journal, and their bytes in all: for a person who looks why, not for
+/// programs that look what.
+pub const STEP_LOG_LINES: usize = 50;
+pub const STEP_LOG_BYTES: usize = 16 * 1024;
 
 /// Rows of one page of `runs list`.
 pub const PAGE: u32 = 500;

@@ -191,7 +191,7 @@ async fn finish(app: &App, run: RunId, as_json: bool) -> Result<Exit, Failed> {
         out::line(format_args!("{document:#}"));
     } else {
         out::line(format_args!("{} {} in {} ms", seen.row.workflow, report.status, report.duration_ms));
-        if let Some(Failure { code, message }) = &report.failure {
+        if let Some(Failure { code, message, .. }) = &report.failure {
             out::line(out::shown(&format!("{code}: {message}")));
         }
         if !report.output.is_null() {

@@ -12,6 +12,7 @@ pub mod reasons;
 pub mod report;
 pub mod run;
 pub mod state;
+mod step_log;
 pub mod waiting;
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, RunStatus};
 pub use super::run::keys::{Held, Keys};
+pub use super::step_log::{LogLevel, LogLine, StepLog};
+use crate::base::json::text_len;
 use crate::base::{Json, Millis, RunId, limits};
 use crate::lang::Workflow;
 use crate::lang::catalog::StepSpec;
@@ -45,6 +47,8 @@ pub struct StepCall {
     pub heard: Vec<Arc<Json>>,
     /// Values across runs.
     pub keys: Keys,
+    /// Where the step writes lines for whoever looks at the run, whatever becomes of the attempt.
+    pub log: StepLog,
 }
 
 impl StepCall {
@@ -60,8 +64,8 @@ impl StepCall {
 pub enum Outcome {
     /// Done, on `port`.
     Done { port: Port, output: Json },
-    /// Done, on `ok`, and `write` is committed with it. `held` keeps the key from others until then.
-    Written { output: Json, write: Write, held: Held },
+    /// Done, on `port`, and `writes` are committed with it. `held` keeps their keys from others until then.
+    Written { port: Port, output: Json, writes: Vec<Write>, held: Vec<Held> },
     /// Done, on `ok`, with a list that may be too long for memory.
     Rows(Rows),
     /// Nothing to do before something happens. The run is parked meanwhile.
@@ -113,6 +117,9 @@ pub struct Failure {
     /// Stable, lower-case: `http.timeout`, `moltflow.session_not_found`.
     pub code: String,
     pub message: String,
+    /// More for the workflow, where the step gave it; at most [`limits::FAILURE_DETAILS`] bytes of JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Arc<Json>>,
 }
 
 impl Failure {
@@ -123,7 +130,13 @@ impl Failure {
             message.truncate(message.floor_char_boundary(limits::FAILURE_MESSAGE));
             message.push('…');
         }
-        Self { code: code.into(), message }
+        Self { code: code.into(), message, details: None }
+    }
+
+    /// With `details`; they are left out if they are larger than [`limits::FAILURE_DETAILS`].
+    pub fn with_details(mut self, details: Json) -> Self {
+        self.details = (text_len(&details) <= limits::FAILURE_DETAILS).then(|| Arc::new(details));
+        self
     }
 }
 
@@ -280,6 +293,8 @@ pub enum Space {
     Stream,
     /// What `ai.prompt` has spent, by day.
     Budget,
+    /// Of plugins, by plugin.
+    Plugin,
 }
 
 impl Space {
@@ -293,6 +308,7 @@ impl Space {
             Self::History => "history",
             Self::Stream => "stream",
             Self::Budget => "budget",
+            Self::Plugin => "plugin",
         }
     }
 }

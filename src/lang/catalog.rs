@@ -15,6 +15,8 @@ pub struct StepSpec {
     pub effect: Effect,
     pub ports: Ports,
     pub fields: Fields,
+    /// JSON Schema of the output, where the step has one (plugin steps): what `steps.<id>` may be asked for.
+    pub output: Option<Json>,
     /// Time for one attempt when neither step nor workflow names one, in milliseconds.
     pub timeout_ms: u64,
 }
@@ -111,7 +113,13 @@ pub enum FieldKind {
     Source,
     /// JSON with templates in its strings; of the fields of this kind at most one is given.
     Body,
+    /// JavaScript as it stands, without templates. What it names of `event`, `vars` and `steps` is handed to the step
+    /// under [`SCOPE`].
+    Script,
 }
+
+/// The key beside the fields of `with:` under which a step with a [`FieldKind::Script`] is given what its code names.
+pub const SCOPE: &str = "(scope)";
 
 /// Every step that a workflow may use.
 #[derive(Clone, Debug, Default)]

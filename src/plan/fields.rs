@@ -244,6 +244,10 @@ impl Cx<'_, '_> {
                     None
                 }
             },
+            FieldKind::Script => match value {
+                Json::String(_) => Some(Compiled::Tree(Tree::Constant(value.clone()))),
+                _ => self.wrong(path, "JavaScript", value),
+            },
             FieldKind::Repeatable => match value {
                 Json::Bool(says) => {
                     if *says {

@@ -90,6 +90,7 @@ mod tests {
                 field("region", FieldKind::Region, false),
                 field("text", FieldKind::Text, true),
             ]),
+            output: None,
             timeout_ms: limits::STEP_TIMEOUT_MS,
         });
         catalog.region = region.map(|region| Region::parse(region).unwrap());

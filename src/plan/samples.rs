@@ -22,6 +22,7 @@ fn spec(name: &str, effect: Effect, ports: Ports, fields: Fields) -> StepSpec {
         effect,
         ports,
         fields,
+        output: None,
         timeout_ms: limits::STEP_TIMEOUT_MS,
     }
 }

@@ -55,6 +55,7 @@ fn spec(name: &str, summary: &str, effect: Effect, fields: Vec<Field>) -> StepSp
         effect,
         ports: Ports::Fixed(vec!["ok".to_string()]),
         fields: Fields::Known(fields),
+        output: None,
         timeout_ms: limits::STEP_TIMEOUT_MS,
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Number, json};
 use super::{due, field, permanent, text};
 use crate::base::json::{bounded, kind};
 use crate::base::{Effect, Json, limits};
-use crate::engine::ports::{Held, Outcome, Space, Step, StepCall, StepError, Write};
+use crate::engine::ports::{Held, OK, Outcome, Space, Step, StepCall, StepError, Write};
 use crate::lang::StepSpec;
 use crate::lang::catalog::{Field, FieldKind};
 
@@ -97,7 +97,7 @@ async fn act(verb: Verb, call: StepCall) -> Result<Outcome, StepError> {
         Verb::Get => Ok(Outcome::ok(json!({ "value": before }))),
         Verb::Delete => {
             let write = Write { space: Space::State, key, value: None, expires_at: None };
-            Ok(Outcome::Written { output: json!({ "value": before }), write, held })
+            Ok(written(json!({ "value": before }), write, held))
         }
         Verb::Set => {
             let value = call.input.get("value").cloned().unwrap_or(Json::Null);
@@ -114,7 +114,11 @@ fn kept(key: String, value: Json, expires_at: Option<i64>, held: Held) -> Result
     let value = bounded("the value", value, limits::STATE_VALUE);
     let value = value.map_err(|error| permanent("state.too_large", error.to_string()))?;
     let output = json!({ "value": value });
-    Ok(Outcome::Written { output, write: Write { space: Space::State, key, value: Some(value), expires_at }, held })
+    Ok(written(output, Write { space: Space::State, key, value: Some(value), expires_at }, held))
+}
+
+fn written(output: Json, write: Write, held: Held) -> Outcome {
+    Outcome::Written { port: OK, output, writes: vec![write], held: vec![held] }
 }
 
 /// Whole numbers add up to whole ones; a sum that does not fit is refused, not rounded.
@@ -169,18 +173,18 @@ mod tests {
     #[tokio::test]
     async fn what_is_to_be_written_comes_with_the_held_key() {
         let ended = step(Verb::Set).run(call(json!({"key": "k", "value": [1], "ttl": "1m"}))).await;
-        let Ok(Outcome::Written { output, write, held }) = ended else { panic!("{ended:?}") };
+        let Ok(Outcome::Written { output, writes, held, .. }) = ended else { panic!("{ended:?}") };
         assert_eq!(output, json!({"value": [1]}));
         let expected =
             Write { space: Space::State, key: "k".to_string(), value: Some(json!([1])), expires_at: Some(60_000) };
-        assert_eq!((write, held.key()), (expected, "k"));
+        assert_eq!((writes, held[0].key()), (vec![expected], "k"));
 
         let ended = step(Verb::Increment).run(call(json!({"key": 7}))).await;
         assert!(
-            matches!(ended, Ok(Outcome::Written { write, .. }) if write.value == Some(json!(1)) && write.key == "7")
+            matches!(ended, Ok(Outcome::Written { writes, .. }) if writes[0].value == Some(json!(1)) && writes[0].key == "7")
         );
         let ended = step(Verb::Delete).run(call(json!({"key": "k"}))).await;
-        assert!(matches!(ended, Ok(Outcome::Written { write, .. }) if write.value.is_none()));
+        assert!(matches!(ended, Ok(Outcome::Written { writes, .. }) if writes[0].value.is_none()));
         assert_eq!(step(Verb::Get).run(call(json!({"key": "k"}))).await, Ok(Outcome::ok(json!({"value": null}))));
     }
 

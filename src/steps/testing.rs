@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Json, RunId};
 use crate::engine::clock::SystemClock;
-use crate::engine::ports::{Keys, Outcome, StepCall};
+use crate::engine::ports::{Keys, Outcome, StepCall, StepLog};
 use crate::lang::Workflow;
 use crate::store::memory::MemoryStore;
 
@@ -22,6 +22,7 @@ pub(crate) fn call(input: Json) -> StepCall {
         input,
         heard: Vec::new(),
         keys: Keys::new(Arc::new(MemoryStore::default()), Arc::new(SystemClock)),
+        log: StepLog::default(),
     }
 }
 

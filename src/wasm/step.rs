@@ -12,7 +12,7 @@ use super::describe::Described;
 use super::runtime::Runtime;
 use super::state::{Attempt, State};
 use super::text::{clean, is_name};
-use crate::base::limits::{PLUGIN_JSON, PLUGIN_LATER_MS, PLUGIN_LOG_LINE, STEP_TIMEOUT_MS};
+use crate::base::limits::{FAILURE_DETAILS, PLUGIN_JSON, PLUGIN_LATER_MS, PLUGIN_LOG_LINE, STEP_TIMEOUT_MS};
 use crate::base::{Effect, Json, json};
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
 use crate::lang::catalog::{Fields, Ports, StepSpec};
@@ -47,6 +47,7 @@ impl PluginStep {
             effect: Effect::Pure,
             ports: Ports::Fixed(ports.clone()),
             fields: Fields::Schema(input.json.clone()),
+            output: Some(output.json.clone()),
             // The engine's bound is there for the wait for a permit; the guest's own time begins after it.
             timeout_ms: STEP_TIMEOUT_MS.max(plugin.bounds.timeout_ms),
         };
@@ -104,6 +105,12 @@ impl PluginStep {
                 }
                 Err(bad) => bad,
             },
+            WitError::Unknown(failure) => self.reported(failure).map_or_else(|bad| bad, |failure| {
+                match self.spec.effect {
+                    Effect::AtMostOnce => StepError::Unknown(failure),
+                    _ => StepError::Transient(failure),
+                }
+            }),
         }
     }
 
@@ -113,7 +120,16 @@ impl PluginStep {
             return Err(self.broke(Cause::new("plugin.bad_output", text)));
         }
         let code = format!("plugin.{}.{}", self.plugin.name, failure.code);
-        Ok(Failure::new(code, clean(&failure.message, PLUGIN_LOG_LINE)))
+        let reported = Failure::new(code, clean(&failure.message, PLUGIN_LOG_LINE));
+        let Some(details) = failure.details else { return Ok(reported) };
+        if details.len() > FAILURE_DETAILS {
+            let text = format!("failed with {} bytes of details, more than the {FAILURE_DETAILS} allowed", details.len());
+            return Err(self.broke(Cause::new("plugin.bad_output", text)));
+        }
+        let details = serde_json::from_str(&details).map_err(|e| {
+            self.broke(Cause::new("plugin.bad_output", format!("failed with details that are not JSON: {e}")))
+        })?;
+        Ok(reported.with_details(details))
     }
 
     /// The guest did what no guest may: permanent, because it would do it again.

@@ -43,7 +43,7 @@ impl Guest for KeywordScore {
     }
 
     fn run(step: alloc::string::String, input: alloc::string::String) -> Result<Output, StepError> {
-        let fail = |code: &str, message| StepError::Permanent(Failure { code: code.to_string(), message });
+        let fail = |code: &str, message| StepError::Permanent(Failure { code: code.to_string(), message, details: None });
         if step != "score" {
             return Err(fail("unknown_step", format!("there is no step `{step}`; this plugin has `score`")));
         }

@@ -133,7 +133,7 @@ fn failure(report: &Report) -> Option<Failure> {
     let of_step = || {
         let (step, error) = report.steps.iter().find_map(|(id, step)| Some((id, step["error"].as_object()?)))?;
         let text = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default().to_string();
-        Some(Failure { code: text("code"), message: format!("step `{step}`: {}", text("message")) })
+        Some(Failure::new(text("code"), format!("step `{step}`: {}", text("message"))))
     };
     report.failure.clone().or_else(of_step)
 }

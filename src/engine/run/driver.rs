@@ -236,7 +236,7 @@ impl Driver {
     }
 
     async fn decide(&mut self, done: Done) -> Result<(), Refused> {
-        let Done { input, write, held, lost: _ } = done;
+        let Done { input, writes, held, lost: _ } = done;
         self.work.valuable |= match &input {
             Input::Ended { place, .. } => self.plan.steps[place.step as usize].effect != Effect::Pure,
             Input::Begin | Input::Collected { .. } => false,
@@ -248,7 +248,7 @@ impl Driver {
         let decision = self.decision(input)?;
         // With the step's success or not at all.
         if decision.events.iter().any(|event| matches!(event, Event::StepSucceeded { .. })) {
-            self.work.writes.extend(write);
+            self.work.writes.extend(writes);
             self.work.held.extend(held);
         }
         for event in &decision.events {

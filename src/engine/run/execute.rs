@@ -16,7 +16,7 @@ use crate::engine::decide::{Ended, Input};
 use crate::engine::event::Place;
 use crate::engine::frame::StepState;
 use crate::engine::ports::{
-    Clock, Failure, Held, Keys, Listen, OK, Outcome, Step, StepCall, StepError, Store, StoreError, Wait, Write,
+    Clock, Failure, Held, Keys, Listen, Outcome, Step, StepCall, StepError, StepLog, Store, StoreError, Wait, Write,
 };
 use crate::engine::state::RunState;
 use crate::engine::waiting::Waiting;
@@ -60,7 +60,7 @@ struct Call {
 /// How an attempt ended, and what is to be committed with it.
 pub struct Done {
     pub input: Input,
-    pub write: Option<Write>,
+    pub writes: Vec<Write>,
     /// Keys that others must not have until the commit.
     pub held: Vec<Held>,
     /// The store refused, so that the run cannot go on here; then the input is none.
@@ -69,7 +69,7 @@ pub struct Done {
 
 impl From<Input> for Done {
     fn from(input: Input) -> Self {
-        Self { input, write: None, held: Vec::new(), lost: None }
+        Self { input, writes: Vec::new(), held: Vec::new(), lost: None }
     }
 }
 
@@ -152,6 +152,7 @@ fn call(
             input,
             heard: heard(plan, state, place),
             keys: tools.keys.clone(),
+            log: StepLog::default(),
         },
         at_most_once: planned.effect == Effect::AtMostOnce,
         clock: tools.clock.clone(),
@@ -176,32 +177,32 @@ impl Attempt {
     pub async fn run(self) -> Done {
         let Self { place, work } = self;
         let watch = stopwatch();
-        let (result, write, held) = match work {
-            Work::Settled(result) => (result, None, Vec::new()),
+        let (result, writes, held) = match work {
+            Work::Settled(result) => (result, Vec::new(), Vec::new()),
             Work::Call(call) => {
                 let (name, at_most_once) = (call.step.spec().name.clone(), call.at_most_once);
                 // A panic is a bug in one step and must not take the run's other steps with it.
                 let caught = std::panic::AssertUnwindSafe(call.run(&place)).catch_unwind().await;
                 match caught {
-                    Ok((result, None)) => (result, None, Vec::new()),
-                    Ok((result, Some((write, held)))) => (result, Some(write), vec![held]),
+                    Ok((result, None)) => (result, Vec::new(), Vec::new()),
+                    Ok((result, Some((writes, held)))) => (result, writes, held),
                     Err(_) => {
                         let failure =
                             Failure::new("step.panicked", format!("`{name}` panicked: a bug worth reporting"));
                         let error =
                             if at_most_once { StepError::Unknown(failure) } else { StepError::Permanent(failure) };
-                        (Err(error), None, Vec::new())
+                        (Err(error), Vec::new(), Vec::new())
                     }
                 }
             }
         };
         let took_us = watch.elapsed().as_micros() as u64;
-        Done { input: Input::Ended { place, result, took_us }, write, held, lost: None }
+        Done { input: Input::Ended { place, result, took_us }, writes, held, lost: None }
     }
 }
 
 impl Call {
-    async fn run(self, place: &Place) -> (Result<Ended, StepError>, Option<(Write, Held)>) {
+    async fn run(self, place: &Place) -> (Result<Ended, StepError>, Option<(Vec<Write>, Vec<Held>)>) {
         let Self { step, call, at_most_once, clock, store, correlate } = self;
         let (timeout_ms, run) = (call.timeout_ms, call.run);
         let list = list_name(place, call.attempt, clock.random());
@@ -228,9 +229,10 @@ impl Call {
                 let checked = check_port(step.as_ref(), &port).and_then(|()| sized(output));
                 (checked.map(|output| Ended::Done { port, output, rows: None }), None)
             }
-            Ok(Whole::Outcome(Outcome::Written { output, write, held })) => {
-                let written = sized(output).map(|output| Ended::Done { port: OK, output, rows: None });
-                let kept = written.is_ok().then_some((write, held));
+            Ok(Whole::Outcome(Outcome::Written { port, output, writes, held })) => {
+                let checked = check_port(step.as_ref(), &port).and_then(|()| sized(output));
+                let written = checked.map(|output| Ended::Done { port, output, rows: None });
+                let kept = written.is_ok().then_some((writes, held));
                 (written, kept)
             }
             Ok(Whole::Outcome(Outcome::Skipped(why))) => (Ok(Ended::Declined(why)), None),

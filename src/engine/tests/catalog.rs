@@ -28,6 +28,7 @@ pub fn spec(name: &str, effect: Effect, ports: Ports, fields: Fields) -> StepSpe
         effect,
         ports,
         fields,
+        output: None,
         timeout_ms: limits::STEP_TIMEOUT_MS,
     }
 }

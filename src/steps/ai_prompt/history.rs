@@ -10,7 +10,7 @@ use super::question::Turn;
 use super::{permanent, tokens};
 use crate::base::json::text_len;
 use crate::base::{Json, Millis, duration, limits};
-use crate::engine::ports::{Clock, Failure, Held, Outcome, Space, StepCall, StepError, Write};
+use crate::engine::ports::{Clock, Failure, Held, OK, Outcome, Space, StepCall, StepError, Write};
 use crate::lang::catalog::{Field, FieldKind};
 use crate::steps::text;
 
@@ -135,7 +135,7 @@ impl Memory {
             value: Some(json!({ "turns": turns })),
             expires_at: Some(self.expires_at),
         };
-        Outcome::Written { output, write, held: self.held }
+        Outcome::Written { port: OK, output, writes: vec![write], held: vec![self.held] }
     }
 }
 

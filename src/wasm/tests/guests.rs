@@ -161,9 +161,9 @@ impl Guest {
   (type $plugin-info (record (field "version" string) (field "steps" (list $step-info)) (field "hosts" (list string))
     (field "secrets" (list $secret-request))))
   (type $output (record (field "data" string) (field "port" (option string))))
-  (type $failure (record (field "code" string) (field "message" string)))
+  (type $failure (record (field "code" string) (field "message" string) (field "details" (option string))))
   (type $delay (record (field "failure" $failure) (field "after-ms" u64)))
-  (type $step-error (variant (case "permanent" $failure) (case "transient" $failure) (case "later" $delay)))
+  (type $step-error (variant (case "permanent" $failure) (case "transient" $failure) (case "later" $delay) (case "unknown" $failure)))
   (func $describe (result $plugin-info) (canon lift (core func $main "describe") (memory $memory)))
   (func $run (param "step" string) (param "input" string) (result (result $output (error $step-error)))
     (canon lift (core func $main "run") (memory $memory) (realloc $realloc)))
@@ -199,12 +199,12 @@ pub fn on_port(at: u32, len: usize) -> String {
     format!("{} drop {some}", ok("(local.get $in)", "(local.get $in_len)"))
 }
 
-/// The body that fails: kind 0 permanent, 1 transient, 2 later; `code` is text 0, the message is the input.
+/// The body that fails: kind 0 permanent, 1 transient, 2 later, 3 unknown; `code` is text 0, the message is the input.
 pub fn failure(kind: u8, code_len: usize, after_ms: i64) -> String {
     format!(
         "(i32.store (i32.const 0x600) (i32.const 1)) (i32.store (i32.const 0x608) (i32.const {kind}))
          (i32.store (i32.const 0x610) (i32.const {TEXT})) (i32.store (i32.const 0x614) (i32.const {code_len}))
          (i32.store (i32.const 0x618) (local.get $in)) (i32.store (i32.const 0x61c) (local.get $in_len))
-         (i64.store (i32.const 0x620) (i64.const {after_ms})) (i32.const 0x600)"
+         (i32.store (i32.const 0x620) (i32.const 0)) (i64.store (i32.const 0x630) (i64.const {after_ms})) (i32.const 0x600)"
     )
 }

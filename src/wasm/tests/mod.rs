@@ -67,6 +67,7 @@ fn call(input: Json) -> StepCall {
         began: 1_700_000_000_000,
         timeout_ms: 60_000,
         input,
+        log: Default::default(),
         heard: Vec::new(),
     }
 }

@@ -105,7 +105,8 @@ impl Step for HandStep {
                 // Others have their chance to read too early.
                 yield_now().await;
                 let write = Write { space: Space::State, key, value: Some(json!(count)), expires_at: None };
-                Ok(Outcome::Written { output: json!({"value": count}), write, held })
+                let output = json!({"value": count});
+                Ok(Outcome::Written { port: OK, output, writes: vec![write], held: vec![held] })
             }
             .boxed(),
             _ => async move {

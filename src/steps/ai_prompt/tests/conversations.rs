@@ -201,8 +201,8 @@ async fn what_is_too_long_to_be_sent_stays_remembered() {
         let mut call = call(json!({"prompt": "x", "history": history}));
         call.keys = Keys::new(store, Arc::new(SystemClock));
         let ended = crate::engine::ports::Step::run(&step, call).await.unwrap();
-        let crate::engine::ports::Outcome::Written { write, .. } = ended else { panic!("{ended:?}") };
-        assert_eq!(write.value, Some(json!({ "turns": after })));
+        let crate::engine::ports::Outcome::Written { writes, .. } = ended else { panic!("{ended:?}") };
+        assert_eq!(writes[0].value, Some(json!({ "turns": after })));
         assert_eq!(model.asked()[asked].body["messages"].as_array().unwrap().len(), 2 * sent + 1);
     }
 }
@@ -229,9 +229,9 @@ async fn what_is_too_long_for_the_model_is_asked_without_what_was_said_before() 
     let mut call = call(json!({"prompt": "x", "history": {"key": "ana"}}));
     call.keys = Keys::new(store, Arc::new(SystemClock));
     let ended = crate::engine::ports::Step::run(&step, call).await.unwrap();
-    let crate::engine::ports::Outcome::Written { output, write, .. } = ended else { panic!("{ended:?}") };
+    let crate::engine::ports::Outcome::Written { output, writes, .. } = ended else { panic!("{ended:?}") };
     assert_eq!(output["text"], "short");
-    assert_eq!(write.value, Some(json!({"turns": [["x", "short"]]})));
-    assert!(write.expires_at.is_some());
+    assert_eq!(writes[0].value, Some(json!({"turns": [["x", "short"]]})));
+    assert!(writes[0].expires_at.is_some());
     assert_eq!(model.asked().len(), 2);
 }
