@@ -43,7 +43,7 @@ use crate::triggers::live::Live;
 use crate::triggers::reload::{self, Checker, Files};
 use crate::triggers::session_events::{self, Ears};
 use crate::triggers::{registration, schedule};
-use crate::wasm::{Plugins, PluginsConfig};
+use crate::wasm::{Host, Plugins, PluginsConfig, Services};
 
 /// Everything of a process that can run workflows.
 pub struct App {
@@ -69,11 +69,13 @@ pub enum StartError {
     Listen { address: SocketAddr, source: std::io::Error },
 }
 
-/// The steps there are, and the client they share.
+/// The steps there are, and what they share.
 pub struct Steps {
     pub registry: Registry,
     pub moltflow: Option<Arc<MoltFlow>>,
     pub senders: Arc<Senders>,
+    pub host: Host,
+    pub plugins: Plugins,
 }
 
 /// Every built-in step and every plugin, ready to be checked against and to run.
@@ -91,7 +93,7 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
     State::all().into_iter().for_each(|step| registry.add(Arc::new(step)));
     let credentials = Arc::new(config.credentials.clone());
     let fetching = Arc::new(Net::new(config.net.without_trusted(), clock.clone()));
-    let web = Web { net: fetching, credentials, clock: clock.clone() };
+    let web = Web { net: fetching.clone(), credentials, clock: clock.clone() };
     registry.add(Arc::new(DataRead::new(config.workflows.clone(), web.clone())));
     registry.add(Arc::new(Http::new(web)));
     if config.ai.providers.is_empty() {
@@ -116,19 +118,21 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         }
     }
     registry.catalog.region = config.region;
-    let plugins = PluginsConfig {
+    let given = PluginsConfig {
         dir: Some(config.plugins.clone()),
         cache_dir: cache_dir(),
         grants: config.grants.clone(),
         ..PluginsConfig::default()
     };
-    let plugins = Plugins::load(plugins).await;
-    plugins.steps.into_iter().for_each(|step| registry.add(step));
-    for (plugin, reason) in plugins.broken {
-        registry.catalog.insert_broken_plugin(plugin, reason);
+    let secrets = config.secrets.iter().filter_map(|(name, secret)| Some((name.clone(), secret.clone()?))).collect();
+    let host = Host::new(given, Services { net: fetching, secrets, clock: clock.clone() });
+    let plugins = host.load_all().await;
+    plugins.steps().for_each(|step| registry.add(step));
+    for (plugin, reason) in &plugins.broken {
+        registry.catalog.insert_broken_plugin(plugin.clone(), reason.clone());
     }
     registry.catalog.set_secrets(config.secrets.keys());
-    Ok(Steps { registry, moltflow, senders })
+    Ok(Steps { registry, moltflow, senders, host, plugins })
 }
 
 /// Where compiled plugins are kept; None where there is no home.

@@ -1,155 +1,89 @@
-//! From files to steps. A plugin that cannot be loaded is a name with a reason; it stops nothing.
+//! From a component to steps: read, compiled or taken from the cache, checked for what it imports, asked what it offers.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use wasmtime::component::Component;
 
 use super::bindings::TransformPre;
-use super::cache::Cache;
+use super::bindings::moltrun::step::types::PluginInfo;
 use super::call::{self, Bounds};
 use super::describe;
-use super::grant::Grant;
+use super::host::{Asks, Host, Origin, Plugin, Shared};
 use super::runtime::Runtime;
-use super::scan::{self, Origin};
+use super::scan::{self, Found};
 use super::state::State;
-use super::step::{Plugin, PluginStep};
+use super::step::{Common, PluginStep};
 use super::text::clean;
 use super::wasi;
-use crate::base::limits::{PLUGIN_DESCRIBE_MS, PLUGIN_FILE, PLUGIN_MEMORY, PLUGINS};
-use crate::base::nearest::nearest;
+use crate::base::limits::PLUGIN_DESCRIBE_MS;
 use crate::engine::ports::Step;
 
 /// The package of `wit/step.wit` and the version this host speaks.
 const PACKAGE: &str = "moltrun:step";
 const VERSION: &str = "1.0.0";
 
-/// Plugins that are compiled at once: one for each core of a small machine. A large one uses all cores by itself.
-const LOADS_AT_ONCE: usize = 2;
-
-/// What to load, and what it may do.
-#[derive(Clone, Debug)]
-pub struct PluginsConfig {
-    /// The folder of `*.wasm`; none, or one that does not exist, leaves the bundled plugins.
-    pub dir: Option<PathBuf>,
-    /// Where compiled plugins are kept; the folder must be ours alone. None compiles at every start.
-    pub cache_dir: Option<PathBuf>,
-    /// By plugin name.
-    pub grants: BTreeMap<String, Grant>,
-    /// The largest file that is read, in bytes.
-    pub max_file_bytes: usize,
-}
-
-impl Default for PluginsConfig {
-    fn default() -> Self {
-        Self { dir: None, cache_dir: None, grants: BTreeMap::new(), max_file_bytes: PLUGIN_FILE }
-    }
-}
-
-/// What was loaded.
-#[derive(Default)]
-pub struct Plugins {
-    /// One for each step, named `<plugin>/<step>`.
-    pub steps: Vec<Arc<dyn Step>>,
-    /// Plugins that could not be loaded, with one line that says why.
-    pub broken: BTreeMap<String, String>,
-}
-
-impl Plugins {
-    /// Loads every plugin there is. Compiling and reading happen on blocking threads.
-    pub async fn load(config: PluginsConfig) -> Self {
-        let found = {
-            let dir = config.dir.clone();
-            tokio::task::spawn_blocking(move || scan::scan(dir.as_deref())).await.unwrap_or_default()
+impl Host {
+    /// One component under the name `name`. Reading and compiling happen on a blocking thread. An error is one line that
+    /// says why it is no plugin of ours.
+    pub async fn load(&self, name: &str, origin: Origin) -> Result<Plugin, String> {
+        let shared = &self.0;
+        let runtime = shared.runtime.clone()?;
+        let grant = shared.config.grants.get(name).cloned().unwrap_or_default();
+        let ready = {
+            let (shared, name, origin) = (shared.clone(), name.to_string(), origin.clone());
+            let (runtime, pin) = (runtime.clone(), grant.sha256.clone());
+            tokio::task::spawn_blocking(move || shared.ready(&runtime, &name, &origin, pin.as_deref()))
+                .await
+                .map_err(|_| "compiling it failed inside the compiler".to_string())??
         };
-        for name in config.grants.keys().filter(|name| !found.contains_key(*name)) {
-            let nearest = nearest(name, found.keys().map(String::as_str)).unwrap_or("none");
-            tracing::warn!(plugin = %name, nearest, "a grant names a plugin that does not exist");
-        }
-        let mut plugins = Self::default();
-        let memory = config.grants.values().map(Grant::memory).fold(PLUGIN_MEMORY, usize::max);
-        let loader = match Loader::new(config, memory) {
-            Ok(loader) => Arc::new(loader),
-            Err(error) => {
-                let reason = format!("the WASM engine does not start on this machine: {error}");
-                plugins.broken = found.into_keys().map(|name| (name, reason.clone())).collect();
-                return plugins;
-            }
-        };
-        let mut loads = futures::stream::iter(found.into_iter().enumerate())
-            .map(|(number, (name, origin))| {
-                let loader = loader.clone();
-                async move {
-                    let loaded = match number < PLUGINS {
-                        true => loader.load(&name, origin).await,
-                        false => Err(format!("there are more than {PLUGINS} plugins")),
-                    };
-                    (name, loaded)
-                }
-            })
-            .buffered(LOADS_AT_ONCE);
-        while let Some((name, loaded)) = loads.next().await {
-            match loaded {
-                Ok(steps) => plugins.steps.extend(steps),
-                Err(reason) => {
-                    tracing::warn!(plugin = %name, reason, "a plugin cannot be loaded");
-                    plugins.broken.insert(name, reason);
-                }
-            }
-        }
-        plugins
-    }
-}
-
-struct Loader {
-    config: PluginsConfig,
-    runtime: Arc<Runtime>,
-    cache: Option<Cache>,
-}
-
-impl Loader {
-    fn new(config: PluginsConfig, memory_bytes: usize) -> wasmtime::Result<Self> {
-        let runtime = Arc::new(Runtime::new(memory_bytes)?);
-        let cache = config.cache_dir.as_deref().and_then(|dir| match Cache::open(dir) {
-            Ok(cache) => Some(cache),
-            Err(reason) => {
-                tracing::warn!(reason, "compiled plugins are not kept");
-                None
-            }
-        });
-        Ok(Self { config, runtime, cache })
-    }
-
-    async fn load(self: Arc<Self>, name: &str, origin: Origin) -> Result<Vec<Arc<dyn Step>>, String> {
-        let grant = self.config.grants.get(name).cloned().unwrap_or_default();
-        let (loader, plugin, pin) = (self.clone(), name.to_string(), grant.sha256.clone());
-        let (pre, digest) = tokio::task::spawn_blocking(move || {
-            let (bytes, digest) = scan::read(&plugin, &origin, loader.config.max_file_bytes, pin.as_deref())?;
-            let component = loader.component(&bytes, &digest)?;
-            Ok::<_, String>((loader.link(&component)?, digest))
-        })
-        .await
-        .map_err(|_| "compiling it failed inside the compiler".to_string())??;
+        let Ready { digest, bytes, pre, is_connector } = ready;
 
         let bounds = Bounds { memory_bytes: grant.memory(), timeout_ms: grant.timeout() };
         let tight = Bounds { timeout_ms: PLUGIN_DESCRIBE_MS, ..bounds };
-        let info = call::describe(&self.runtime, &pre, name, tight).await;
+        let info = call::describe(&runtime, &pre, name, tight).await;
         let info = info.map_err(|cause| format!("asked what it offers, it {}", cause.text))?;
+        let (version, asks) = (clean(&info.version, 64), asks(&info, is_connector));
         let described = describe::check(info)?;
 
-        let plugin = Arc::new(Plugin { runtime: self.runtime.clone(), pre, name: name.to_string(), digest, bounds });
+        let common = Arc::new(Common { runtime, pre, name: name.to_string(), digest: digest.clone(), bounds });
         let steps = described
             .into_iter()
-            .map(|described| Arc::new(PluginStep::new(plugin.clone(), described)) as Arc<dyn Step>)
+            .map(|described| Arc::new(PluginStep::new(common.clone(), described)) as Arc<dyn Step>)
             .collect();
-        Ok(steps)
+        Ok(Plugin { name: name.to_string(), version, digest, bytes, origin, asks, grant, steps })
+    }
+}
+
+/// What `info` asks for; it is checked elsewhere.
+fn asks(info: &PluginInfo, is_connector: bool) -> Asks {
+    let secrets = info.secrets.iter().map(|secret| (secret.name.clone(), secret.hosts.clone())).collect();
+    Asks { hosts: info.hosts.clone(), secrets, is_connector }
+}
+
+/// A component that can be called.
+struct Ready {
+    digest: String,
+    bytes: u64,
+    pre: TransformPre<State>,
+    is_connector: bool,
+}
+
+impl Shared {
+    fn ready(&self, runtime: &Runtime, name: &str, origin: &Origin, pin: Option<&str>) -> Result<Ready, String> {
+        let Found { bytes, digest } = scan::read(name, origin, self.config.max_file_bytes, pin)?;
+        let component = self.component(runtime, &bytes, &digest)?;
+        let is_connector = check_imports(runtime, &component)?;
+        let pre = runtime
+            .linker
+            .instantiate_pre(&component)
+            .and_then(TransformPre::new)
+            .map_err(|e| format!("it does not fit {PACKAGE}@{VERSION}: {}", one_line(&e)))?;
+        Ok(Ready { digest, bytes: bytes.len() as u64, pre, is_connector })
     }
 
     /// From the cache, or compiled and kept.
-    fn component(&self, bytes: &[u8], digest: &str) -> Result<Component, String> {
-        let engine = &self.runtime.engine;
+    fn component(&self, runtime: &Runtime, bytes: &[u8], digest: &str) -> Result<Component, String> {
+        let engine = &runtime.engine;
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.get(engine, digest)) {
             return Ok(component);
         }
@@ -160,37 +94,34 @@ impl Loader {
         }
         Ok(component)
     }
+}
 
-    /// Checks that the component speaks our interface and wants nothing we do not have.
-    fn link(&self, component: &Component) -> Result<TransformPre<State>, String> {
-        let engine = &self.runtime.engine;
-        let ty = component.component_type();
-        let guest = format!("{PACKAGE}/guest");
-        let exported = ty.exports(engine).find_map(|(name, _)| {
-            let (interface, version) = name.split_once('@')?;
-            (interface == guest).then(|| version.to_string())
-        });
-        match exported {
-            Some(version) if version == VERSION => {}
-            Some(version) => {
-                let version = clean(&version, 32);
-                return Err(format!(
-                    "it is built for {PACKAGE}@{version}, and this moltrun speaks {PACKAGE}@{VERSION}"
-                ));
-            }
-            None => return Err(format!("it does not export {guest}@{VERSION}; it is no moltrun plugin")),
+/// Checks that the component speaks our interface and wants nothing we do not have; whether it is a connector.
+fn check_imports(runtime: &Runtime, component: &Component) -> Result<bool, String> {
+    let (engine, ty) = (&runtime.engine, component.component_type());
+    let guest = format!("{PACKAGE}/guest");
+    let exported = ty.exports(engine).find_map(|(name, _)| {
+        let (interface, version) = name.split_once('@')?;
+        (interface == guest).then(|| version.to_string())
+    });
+    match exported {
+        Some(version) if version == VERSION => {}
+        Some(version) => {
+            let version = clean(&version, 32);
+            return Err(format!("it is built for {PACKAGE}@{version}, and this moltrun speaks {PACKAGE}@{VERSION}"));
         }
-        for (import, _) in ty.imports(engine) {
-            if !is_offered(import) {
-                return Err(format!("it imports `{}`, which a transform plugin is not given", clean(import, 100)));
-            }
-        }
-        self.runtime
-            .linker
-            .instantiate_pre(component)
-            .and_then(TransformPre::new)
-            .map_err(|e| format!("it does not fit {PACKAGE}@{VERSION}: {}", one_line(&e)))
+        None => return Err(format!("it does not export {guest}@{VERSION}; it is no moltrun plugin")),
     }
+    let mut is_connector = false;
+    for (import, _) in ty.imports(engine) {
+        if !is_offered(import) {
+            return Err(format!("it imports `{}`, which a transform plugin is not given", clean(import, 100)));
+        }
+        is_connector |= ["moltrun:step/state", "moltrun:step/secrets", "wasi:http/"]
+            .iter()
+            .any(|interface| import.starts_with(interface));
+    }
+    Ok(is_connector)
 }
 
 fn is_offered(import: &str) -> bool {

@@ -17,6 +17,7 @@ mod call;
 mod cause;
 mod describe;
 mod grant;
+mod host;
 mod load;
 mod quota;
 mod runtime;
@@ -30,4 +31,4 @@ mod wasi;
 mod tests;
 
 pub use grant::Grant;
-pub use load::{Plugins, PluginsConfig};
+pub use host::{Asks, Host, Origin, Plugin, Plugins, PluginsConfig, Services};

@@ -9,6 +9,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::Transform;
+use super::host::Services;
 use super::state::State;
 use super::wasi;
 use crate::base::limits::PLUGIN_CALLS;
@@ -45,13 +46,14 @@ pub(super) struct Runtime {
     pub(super) linker: Linker<State>,
     /// No more calls at once than the pool has places.
     pub(super) permits: Semaphore,
+    pub(super) services: Services,
     ticks: Arc<AtomicU64>,
 }
 
 impl Runtime {
     /// An engine whose calls may take up to `memory_bytes` each. Falls back to allocating on demand, with a warning,
     /// where the address space is too small for the pool.
-    pub(super) fn new(memory_bytes: usize) -> wasmtime::Result<Self> {
+    pub(super) fn new(memory_bytes: usize, services: Services) -> wasmtime::Result<Self> {
         let engine = match Engine::new(&config(Some(memory_bytes))) {
             Ok(engine) => engine,
             Err(error) => {
@@ -73,7 +75,7 @@ impl Runtime {
             engine.increment_epoch();
             true
         })?;
-        Ok(Self { engine, linker, permits: Semaphore::new(PLUGIN_CALLS as usize), ticks })
+        Ok(Self { engine, linker, permits: Semaphore::new(PLUGIN_CALLS as usize), services, ticks })
     }
 
     /// A deadline `timeout_ms` from now.
@@ -146,7 +148,7 @@ mod tests {
     /// The pool is full exactly when the permits are out.
     #[tokio::test]
     async fn the_pool_has_a_place_for_every_permit() {
-        let runtime = Runtime::new(PLUGIN_MEMORY).unwrap();
+        let runtime = Runtime::new(PLUGIN_MEMORY, Services::none()).unwrap();
         assert_eq!(runtime.permits.available_permits(), PLUGIN_CALLS as usize);
         let text = "(component (core module $m (memory 1) (table 8 funcref)) (core instance (instantiate $m))
             (core instance (instantiate $m)))";
@@ -169,7 +171,7 @@ mod tests {
     #[test]
     fn without_room_for_a_pool_there_is_none() {
         assert!(Engine::new(&config(Some(1 << 60))).is_err());
-        assert!(Runtime::new(1 << 60).is_ok());
+        assert!(Runtime::new(1 << 60, Services::none()).is_ok());
     }
 
     #[test]
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_ticker_ends_with_its_engine() {
-        let runtime = Runtime::new(PLUGIN_MEMORY).unwrap();
+        let runtime = Runtime::new(PLUGIN_MEMORY, Services::none()).unwrap();
         let ticks = Arc::downgrade(&runtime.ticks);
         drop(runtime);
         // The ticker's thread holds the last count; once it is gone the thread's closure is.

@@ -1,12 +1,14 @@
 //! Which components there are: `*.wasm` of the plugins folder and the bundled ones, read and looked at from outside.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::bundled::BUNDLED;
+use super::host::Origin;
 use super::text::{clean, is_name};
 use crate::base::hex::hex;
 use crate::lang::file::{FileError, read_bounded};
@@ -14,11 +16,10 @@ use crate::lang::file::{FileError, read_bounded};
 /// First segments of built-in step names (`ai.prompt`, `moltflow.send`): `ai/prompt` would be mistaken for one.
 const RESERVED_PLUGINS: &[&str] = &["ai", "data", "http", "moltflow", "moltrun", "state"];
 
-/// Where a component is.
-#[derive(Clone, Debug)]
-pub(super) enum Origin {
-    File(PathBuf),
-    Bundled(&'static [u8]),
+/// A component's bytes and their SHA-256 (hex).
+pub(super) struct Found {
+    pub(super) bytes: Cow<'static, [u8]>,
+    pub(super) digest: String,
 }
 
 /// Every plugin by name. The order is that of the names, so that loading is the same every time.
@@ -42,17 +43,17 @@ pub(super) fn scan(dir: Option<&Path>) -> BTreeMap<String, Origin> {
     found
 }
 
-/// A component's bytes and their SHA-256 (hex), if name, size, pin and first bytes are right.
-pub(super) fn read(name: &str, origin: &Origin, limit: usize, pin: Option<&str>) -> Result<(Vec<u8>, String), String> {
+/// The component, if name, size, pin and first bytes are right.
+pub(super) fn read(name: &str, origin: &Origin, limit: usize, pin: Option<&str>) -> Result<Found, String> {
     if !is_name(name, &['-']) {
         return Err(format!("a plugin is named after its file, and `{name}` is not [a-z][a-z0-9-]*; rename the file"));
     }
     if RESERVED_PLUGINS.contains(&name) {
         return Err(format!("the name `{name}` is reserved for built-in steps; rename the file"));
     }
-    let bytes = match origin {
-        Origin::File(path) => read_file(path, limit)?,
-        Origin::Bundled(bytes) => bytes.to_vec(),
+    let bytes: Cow<'static, [u8]> = match origin {
+        Origin::File(path) => read_file(path, limit)?.into(),
+        Origin::Bundled(bytes) => (*bytes).into(),
     };
     let digest = hex(&Sha256::digest(&bytes));
     if let Some(pin) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&digest)) {
@@ -62,7 +63,7 @@ pub(super) fn read(name: &str, origin: &Origin, limit: usize, pin: Option<&str>)
         ));
     }
     look(&bytes)?;
-    Ok((bytes, digest))
+    Ok(Found { bytes, digest })
 }
 
 fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, String> {

@@ -19,7 +19,7 @@ use crate::lang::catalog::{Fields, Ports, StepSpec};
 use crate::lang::schema::Schema;
 
 /// What the steps of one plugin share.
-pub(super) struct Plugin {
+pub(super) struct Common {
     pub(super) runtime: Arc<Runtime>,
     pub(super) pre: TransformPre<State>,
     pub(super) name: String,
@@ -30,7 +30,7 @@ pub(super) struct Plugin {
 
 /// One of them.
 pub(super) struct PluginStep {
-    plugin: Arc<Plugin>,
+    plugin: Arc<Common>,
     name: String,
     spec: StepSpec,
     input: Schema,
@@ -39,7 +39,7 @@ pub(super) struct PluginStep {
 }
 
 impl PluginStep {
-    pub(super) fn new(plugin: Arc<Plugin>, described: Described) -> Self {
+    pub(super) fn new(plugin: Arc<Common>, described: Described) -> Self {
         let Described { name, summary, input, output, ports } = described;
         let spec = StepSpec {
             name: format!("{}/{name}", plugin.name),
@@ -105,12 +105,13 @@ impl PluginStep {
                 }
                 Err(bad) => bad,
             },
-            WitError::Unknown(failure) => self.reported(failure).map_or_else(|bad| bad, |failure| {
-                match self.spec.effect {
+            WitError::Unknown(failure) => self.reported(failure).map_or_else(
+                |bad| bad,
+                |failure| match self.spec.effect {
                     Effect::AtMostOnce => StepError::Unknown(failure),
                     _ => StepError::Transient(failure),
-                }
-            }),
+                },
+            ),
         }
     }
 
@@ -123,7 +124,8 @@ impl PluginStep {
         let reported = Failure::new(code, clean(&failure.message, PLUGIN_LOG_LINE));
         let Some(details) = failure.details else { return Ok(reported) };
         if details.len() > FAILURE_DETAILS {
-            let text = format!("failed with {} bytes of details, more than the {FAILURE_DETAILS} allowed", details.len());
+            let text =
+                format!("failed with {} bytes of details, more than the {FAILURE_DETAILS} allowed", details.len());
             return Err(self.broke(Cause::new("plugin.bad_output", text)));
         }
         let details = serde_json::from_str(&details).map_err(|e| {
@@ -134,7 +136,7 @@ impl PluginStep {
 
     /// The guest did what no guest may: permanent, because it would do it again.
     fn broke(&self, cause: Cause) -> StepError {
-        let Plugin { name, digest, .. } = &*self.plugin;
+        let Common { name, digest, .. } = &*self.plugin;
         let message = format!("the plugin {name} ({}) in its step {} {}", &digest[..12], self.name, cause.text);
         let failure = Failure::new(cause.code, message);
         // No guest's fault, and over as soon as a call ends.

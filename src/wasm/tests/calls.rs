@@ -6,7 +6,7 @@ use crate::lang::catalog::{Fields, Ports};
 
 #[tokio::test]
 async fn the_bundled_plugin_scores() {
-    let plugins = Plugins::load(PluginsConfig::default()).await;
+    let plugins = load(PluginsConfig::default()).await;
     assert!(plugins.broken.is_empty(), "{:?}", plugins.broken);
     let sums = include_str!("../../../plugins/dist/SHA256SUMS");
     assert_eq!(sums.trim(), format!("{}  keyword-score.wasm", sha256(super::super::bundled::BUNDLED[0].1)));
@@ -21,7 +21,7 @@ async fn the_bundled_plugin_scores() {
 
 #[tokio::test]
 async fn input_is_checked_by_the_host_and_by_the_guest() {
-    let plugins = Plugins::load(PluginsConfig::default()).await;
+    let plugins = load(PluginsConfig::default()).await;
     let score = step(&plugins, "keyword-score/score");
     for (input, code, message) in [
         (
@@ -51,7 +51,7 @@ async fn input_is_checked_by_the_host_and_by_the_guest() {
 
 #[tokio::test]
 async fn thousands_of_calls_leave_the_pool_usable() {
-    let plugins = Plugins::load(PluginsConfig::default()).await;
+    let plugins = load(PluginsConfig::default()).await;
     let score = step(&plugins, "keyword-score/score");
     for _ in 0..20 {
         let calls = (0..150).map(|n| {

@@ -115,7 +115,7 @@ async fn every_hostile_guest_gets_one_clear_line() {
     }
     let patient = Grant { timeout_ms: Some(60_000), ..Grant::default() };
     let grants = cases.iter().map(|(name, ..)| (name.to_string(), patient.clone())).collect();
-    let plugins = Plugins::load(PluginsConfig { grants, ..folder.config() }).await;
+    let plugins = load(PluginsConfig { grants, ..folder.config() }).await;
     assert!(plugins.broken.is_empty(), "{:?}", plugins.broken);
     for (name, guest, code, message) in &cases {
         let mut call = call(json!({"a": 1}));
@@ -155,8 +155,7 @@ async fn a_flood_of_log_lines_is_cut_and_does_no_harm() {
 async fn endless_guests_do_not_starve_the_others() {
     let folder = Folder::new().with("spins", &Guest::doing(LOOP));
     let patient = Grant { timeout_ms: Some(60_000), ..Grant::default() };
-    let plugins =
-        Plugins::load(PluginsConfig { grants: [("spins".to_string(), patient)].into(), ..folder.config() }).await;
+    let plugins = load(PluginsConfig { grants: [("spins".to_string(), patient)].into(), ..folder.config() }).await;
     let spins = step(&plugins, "spins/step");
     // They would fill their time; they are dropped as soon as the others are through.
     let spinning = futures::future::join_all((0..8).map(|_| spins.run(call(json!({})))));

@@ -63,7 +63,7 @@ async fn every_broken_file_gets_one_clear_line() {
     fs::create_dir(folder.0.path().join("folder.wasm")).unwrap();
     fs::write(folder.0.path().join("README.md"), "not looked at").unwrap();
 
-    let plugins = Plugins::load(PluginsConfig { max_file_bytes: 16_384, ..folder.config() }).await;
+    let plugins = load(PluginsConfig { max_file_bytes: 16_384, ..folder.config() }).await;
     for (name, _, reason) in &cases {
         let found = plugins.broken.get(*name).unwrap_or_else(|| panic!("{name} is not broken"));
         assert!(found.starts_with(reason), "{name}: {found}");
@@ -79,7 +79,7 @@ async fn every_broken_file_gets_one_clear_line() {
 async fn a_file_wins_over_the_bundled_plugin_of_its_name() {
     let folder = Folder::new().with("keyword-score", &Guest::default());
     let plugins = folder.load().await;
-    let names: Vec<&str> = plugins.steps.iter().map(|step| step.spec().name.as_str()).collect();
+    let names: Vec<String> = plugins.steps().map(|step| step.spec().name.clone()).collect();
     assert_eq!(names, ["keyword-score/step"]);
 }
 
@@ -88,7 +88,7 @@ async fn a_pinned_plugin_must_be_the_pinned_one() {
     let folder = Folder::new().with("pinned", &Guest::default());
     let load = async |sha256: &str| {
         let grant = Grant { sha256: Some(sha256.into()), ..Grant::default() };
-        Plugins::load(PluginsConfig { grants: [("pinned".to_string(), grant)].into(), ..folder.config() }).await
+        load(PluginsConfig { grants: [("pinned".to_string(), grant)].into(), ..folder.config() }).await
     };
     let plugins = load("00").await;
     let reason = &plugins.broken["pinned"];
@@ -103,7 +103,7 @@ async fn a_grant_bounds_memory_and_time() {
         .with("wide", &Guest { pages: 3 * 16, ..Guest::default() })
         .with("slow", &Guest::doing("(loop $l (br $l)) unreachable"));
     let load = async |name: &str, grant: Grant| {
-        Plugins::load(PluginsConfig { grants: [(name.to_string(), grant)].into(), ..folder.config() }).await
+        load(PluginsConfig { grants: [(name.to_string(), grant)].into(), ..folder.config() }).await
     };
     let small = load("wide", Grant { memory_bytes: Some(2 << 20), ..Grant::default() }).await;
     assert_eq!(small.broken["wide"], "asked what it offers, it wanted more than its 2 MiB of memory");
@@ -127,7 +127,7 @@ async fn compiled_plugins_are_kept_and_damage_is_repaired() {
         entries.sort();
         entries
     };
-    Plugins::load(config.clone()).await;
+    load(config.clone()).await;
     let first = entries();
     assert_eq!(first.len(), 2, "one for the file and one for the bundled plugin");
     let sound: Vec<Vec<u8>> = first.iter().map(|path| fs::read(path).unwrap()).collect();
@@ -138,7 +138,7 @@ async fn compiled_plugins_are_kept_and_damage_is_repaired() {
         fs::write(path, damaged).unwrap();
     }
     for _ in 0..2 {
-        let plugins = Plugins::load(config.clone()).await;
+        let plugins = load(config.clone()).await;
         assert!(plugins.broken.is_empty(), "{:?}", plugins.broken);
         assert_eq!(run(&plugins, "echo", json!({"a": 1})).await, Ok(Outcome::ok(json!({"a": 1}))));
         assert_works(&plugins).await;
@@ -147,4 +147,27 @@ async fn compiled_plugins_are_kept_and_damage_is_repaired() {
     for (path, sound) in first.iter().zip(sound) {
         assert_eq!(fs::read(path).unwrap().len(), sound.len(), "{} is repaired", path.display());
     }
+}
+
+#[tokio::test]
+async fn one_component_is_loaded_by_itself_and_is_known() {
+    let folder = Folder::new().with("echo", &Guest::default());
+    let grant = Grant { timeout_ms: Some(7_000), ..Grant::default() };
+    let config = PluginsConfig { grants: [("other".to_string(), grant.clone())].into(), ..folder.config() };
+    let host = Host::new(config, Services::none());
+    let found = host.found().await;
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["echo", "keyword-score"]);
+    let origin = found["echo"].clone();
+    assert_eq!(origin, Origin::File(folder.0.path().join("echo.wasm")));
+
+    let plugin = host.load("other", origin.clone()).await.ok().unwrap();
+    let component = Guest::default().component();
+    assert_eq!((plugin.name.as_str(), plugin.version.as_str()), ("other", "1.2.3"));
+    assert_eq!((plugin.digest, plugin.bytes), (sha256(&component), component.len() as u64));
+    assert_eq!((plugin.origin, plugin.asks, plugin.grant), (origin, Asks::default(), grant));
+    assert_eq!(plugin.steps[0].spec().name, "other/step");
+
+    let bytes = Origin::Bundled(b"\0asm\x0d\0\x01\0");
+    let error = host.load("bytes", bytes).await.err().unwrap();
+    assert!(error.starts_with("it does not export moltrun:step/guest@1.0.0"), "{error}");
 }

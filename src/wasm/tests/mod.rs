@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Grant, Plugins, PluginsConfig};
+use super::{Asks, Grant, Host, Origin, Plugins, PluginsConfig, Services};
 use crate::base::hex::hex;
 use crate::base::{Json, RunId};
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
@@ -39,13 +39,18 @@ impl Folder {
     }
 
     async fn load(&self) -> Plugins {
-        Plugins::load(self.config()).await
+        load(self.config()).await
     }
 }
 
+/// Everything of `config`, in a host of its own.
+async fn load(config: PluginsConfig) -> Plugins {
+    Host::new(config, Services::none()).load_all().await
+}
+
 fn step(plugins: &Plugins, name: &str) -> Arc<dyn Step> {
-    let found = plugins.steps.iter().find(|step| step.spec().name == name);
-    found.unwrap_or_else(|| panic!("no step {name}; broken: {:#?}", plugins.broken)).clone()
+    let found = plugins.steps().find(|step| step.spec().name == name);
+    found.unwrap_or_else(|| panic!("no step {name}; broken: {:#?}", plugins.broken))
 }
 
 fn sha256(bytes: &[u8]) -> String {
