@@ -6,33 +6,7 @@
 //! - A keyword may be several words, or hold signs (`not working`, `c++`); a run of white space is one space.
 //! - A keyword counts once, however often it occurs or is listed. The score is the number of keywords found.
 
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use serde::{Deserialize, Serialize};
-
-/// What the step is given.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    pub text: String,
-    pub keywords: Vec<String>,
-}
-
-/// What the step gives.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Output {
-    pub score: usize,
-    /// As they were written, in their order.
-    pub matched: Vec<String>,
-}
-
-/// Reads, scores and writes JSON; an error is a message for people.
-pub fn run(input: &str) -> Result<String, String> {
-    let input: Input = serde_json::from_str(input).map_err(|e| format!("the input is not {{text, keywords}}: {e}"))?;
-    serde_json::to_string(&score(&input)?).map_err(|e| format!("the output cannot be written: {e}"))
-}
+use crate::{Input, Output};
 
 /// The keywords of `input` that its text holds.
 pub fn score(input: &Input) -> Result<Output, String> {
@@ -119,21 +93,5 @@ mod tests {
     #[test]
     fn a_keyword_counts_once_and_keeps_its_spelling() {
         assert_eq!(matched("down down DOWN, urgent", &["Urgent", "down", "DOWN", "refund"]), ["Urgent", "down"]);
-    }
-
-    #[test]
-    fn json_in_and_out() {
-        let output = run(r#"{"text": "My shop is down, urgent!", "keywords": ["urgent", "down", "refund"]}"#);
-        assert_eq!(output.unwrap(), r#"{"score":2,"matched":["urgent","down"]}"#);
-    }
-
-    #[test]
-    fn bad_input_says_what_is_wrong() {
-        assert_eq!(
-            run(r#"{"text": "x", "keywords": ["a", " "]}"#).unwrap_err(),
-            "keyword 2 is blank; remove it or write a word"
-        );
-        assert!(run(r#"{"text": 1}"#).unwrap_err().starts_with("the input is not {text, keywords}: "));
-        assert!(run("{").unwrap_err().starts_with("the input is not {text, keywords}: "));
     }
 }
