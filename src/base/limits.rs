@@ -219,6 +219,49 @@ pub const STEP_TIMEOUT_MS: u64 = 60_000;
 /// Time `describe` may take when a plugin is loaded, in milliseconds.
 pub const PLUGIN_DESCRIBE_MS: u64 = 1_000;
 
+/// Places that a plugin asks for, secrets it asks for, and places of one secret: more than any service has.
+pub const PLUGIN_ASKS: usize = 64;
+
+/// Requests of one plugin call: a page or two of a list, not a crawl.
+pub const PLUGIN_HTTP_REQUESTS: u32 = 32;
+
+/// Those of one call on their way at once; further ones wait. Each may fill [`HTTP_RESPONSE`].
+pub const PLUGIN_HTTP_AT_ONCE: usize = 4;
+
+/// The body of a plugin's request: as large as its output may be.
+pub const PLUGIN_HTTP_BODY: usize = 1024 * 1024;
+
+/// Answers that one call has been given and has not read, in bytes: four of the largest.
+pub const PLUGIN_HTTP_KEPT: usize = 4 * HTTP_RESPONSE;
+
+/// The headers of a plugin's request, and those of an answer it is given: what servers accept at most, several times.
+pub const PLUGIN_HTTP_HEADERS: usize = 32 * 1024;
+
+/// The URL of a plugin's request: what servers accept at most, twice.
+pub const PLUGIN_HTTP_URL: usize = 16 * 1024;
+
+/// What a plugin may write to a request's body at once. Small, because a call may have [`PLUGIN_RESOURCES`] bodies that
+/// nobody reads.
+pub const PLUGIN_HTTP_PIECE: usize = 16 * 1024;
+
+/// A secret that plugins use: keys and certificates fit.
+pub const PLUGIN_SECRET: usize = 8 * 1024;
+
+/// Lines that the host writes about one call (what it denied, and why). A guest that goes on after so many denials has
+/// stopped listening.
+pub const PLUGIN_WARNINGS: u32 = 16;
+
+/// A key and a value of a plugin's state, keys of one call, and all of a plugin's values together. Each key is held while
+/// its call lasts; the sum is what a database of many plugins can bear.
+pub const PLUGIN_STATE_KEY: usize = 512;
+pub const PLUGIN_STATE_VALUE: usize = 64 * 1024;
+pub const PLUGIN_STATE_KEYS: usize = 64;
+pub const PLUGIN_STATE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a value counts beside its own and its key's bytes: about what the database's row needs, so that a million empty
+/// values are not free.
+pub const PLUGIN_STATE_ENTRY: usize = 64;
+
 /// Events of one commit, and their outputs as JSON text: a run of nothing but pure steps commits now and then, so that it
 /// neither grows nor keeps a stop waiting.
 pub const COMMIT_EVENTS: usize = 256;
@@ -255,6 +298,11 @@ pub const FAILURE_DETAILS: usize = 16 * 1024;
 /// programs that look what.
 pub const STEP_LOG_LINES: usize = 50;
 pub const STEP_LOG_BYTES: usize = 16 * 1024;
+
+/// Attempts of one step whose lines are shown with its run, the latest ones, and bytes of all lines that are: what a person
+/// reads first. The rest is asked for by itself.
+pub const LOGGED_ATTEMPTS: usize = 8;
+pub const LOG_SHOWN: usize = 128 * 1024;
 
 /// Rows of one page of `runs list`.
 pub const PAGE: u32 = 500;

@@ -22,6 +22,7 @@ mod senders;
 mod serve;
 mod setup;
 mod signals;
+mod told;
 mod validate;
 mod watch;
 

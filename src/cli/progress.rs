@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::counts::Counts;
-use super::out;
+use super::{out, told};
 use crate::base::{Json, RunId};
 use crate::engine::event::{Event, ItemOutcome, RunStatus, SkipReason};
 use crate::engine::frame::Phase;
+use crate::engine::ports::{LogLevel, LogLine};
 use crate::engine::report::label;
 use crate::engine::run::Observer;
 use crate::engine::state::RunState;
@@ -89,9 +90,7 @@ impl Progress {
 
 impl Observer for Progress {
     fn committed(&self, plan: &Plan, state: &RunState, events: &[Event]) {
-        let routine = |event: &Event| matches!(event, Event::StepSucceeded { items, .. } if !items.is_empty());
-        let line = |event| Some(Line { text: line(plan, event)?, is_routine: routine(event) });
-        let lines = events.iter().filter_map(line).collect();
+        let lines = events.iter().flat_map(|event| lines(plan, event)).collect();
         let (workflow, status) = (plan.name.clone(), state.status());
         let follower = plan.on_failure.clone().filter(|_| state.ended == Some(RunStatus::Failed));
         let (stands, is_called) = (Stands::of(state), state.parent.is_some());
@@ -123,6 +122,22 @@ impl Observer for Progress {
             follower: None,
             gave_up: Some(why.to_string()),
         });
+    }
+}
+
+/// An event in as many lines as it is worth.
+fn lines(plan: &Plan, event: &Event) -> Vec<Line> {
+    match event {
+        Event::StepLogged { step, items, lines, .. } => {
+            let label = label(plan, *step, items);
+            let is_routine = |level| !items.is_empty() && level < LogLevel::Warn;
+            let told = |line: &LogLine| Line { text: told::of_step(&label, line), is_routine: is_routine(line.level) };
+            lines.iter().map(told).collect()
+        }
+        event => {
+            let is_routine = matches!(event, Event::StepSucceeded { items, .. } if !items.is_empty());
+            line(plan, event).map(|text| Line { text, is_routine }).into_iter().collect()
+        }
     }
 }
 
@@ -194,6 +209,7 @@ fn line(plan: &Plan, event: &Event) -> Option<String> {
         Event::RunResumed { .. } => Some(row("▸", "run", "resumed", "")),
         Event::RunCreated { .. }
         | Event::StepStarted { .. }
+        | Event::StepLogged { .. }
         | Event::EventTaken { .. }
         | Event::ItemsStarted { .. }
         | Event::ItemEnded { .. }

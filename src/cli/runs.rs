@@ -1,4 +1,4 @@
-//! `moltrun runs list|show|watch|resolve|approve|pause|resume|cancel|retry`
+//! `moltrun runs list|show|log|watch|resolve|approve|pause|resume|cancel|retry`
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::client::Client;
 use super::runs_shown::{print_list, print_run};
 use super::watch::watch;
-use super::{Exit, Failed, Globals, out};
+use super::{Exit, Failed, Globals, out, told};
 use crate::base::RunId;
 use crate::engine::event::RunStatus;
 
@@ -38,6 +38,16 @@ enum RunsCommand {
     /// One run: its event and what each step did
     Show {
         id: RunId,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What the steps of a run told: every line, the oldest first
+    Log {
+        id: RunId,
+        /// Of this step, and of those inside it
+        #[arg(long, value_name = "STEP")]
+        step: Option<String>,
+        /// One JSON document a line
         #[arg(long)]
         json: bool,
     },
@@ -149,6 +159,7 @@ pub async fn run(globals: &Globals, args: RunsArgs) -> Result<Exit, Failed> {
             let run = client.get(&format!("/api/v1/runs/{id}")).await?;
             if json { out::line(format_args!("{run:#}")) } else { print_run(&run) }
         }
+        RunsCommand::Log { id, step, json } => told::all(&client, id, step.as_deref(), json).await?,
         RunsCommand::Watch { id } => return watch(globals, &client, id).await,
         RunsCommand::Resolve { id, step, item, outcome } => {
             let outcome = match outcome {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::progress::reasons;
-use super::{asks, out};
+use super::{asks, out, told};
 use crate::base::{Json, Millis};
 
 fn text(value: &Json) -> &str {
@@ -66,6 +66,9 @@ pub fn print_run(run: &Json) {
         if let Some(message) = step["error"]["message"].as_str() {
             line(format_args!("    {}: {message}", text(&step["error"]["code"])));
         }
+        if !step["error"]["details"].is_null() {
+            line(format_args!("    details {}", short(&step["error"]["details"])));
+        }
         if let Some(due_at) = step["due_at"].as_i64() {
             line(format_args!("    until {}", time(&json!(due_at))));
         }
@@ -78,6 +81,9 @@ pub fn print_run(run: &Json) {
         }
         for asks in asks::of_step(text(&run["id"]), id, step) {
             line(format_args!("    {asks}"));
+        }
+        for told in told::below(text(&run["id"]), id, step) {
+            line(format_args!("    {told}"));
         }
         if !step["output"].is_null() {
             line(format_args!("    {}", short(&step["output"])));

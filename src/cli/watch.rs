@@ -5,6 +5,7 @@ use super::client::Client;
 use super::counts::Counts;
 use super::progress::reasons;
 use super::signals::Signals;
+use super::told::News;
 use super::{Exit, Failed, Globals, asks, out};
 use crate::app::system_clock;
 use crate::base::{Json, RunId};
@@ -27,6 +28,7 @@ pub async fn watch(globals: &Globals, client: &Client, id: RunId) -> Result<Exit
 async fn follow(globals: &Globals, client: &Client, id: RunId) -> Result<Exit, Failed> {
     let (clock, mut bar) = (system_clock(), Bar::new(globals));
     let (mut pause_ms, mut last, mut said) = (LOOK_MS, String::new(), String::new());
+    let mut news = News::default();
     loop {
         let run = client.get(&format!("/api/v1/runs/{id}")).await?;
         let status = run["status"].as_str().and_then(RunStatus::parse);
@@ -38,6 +40,10 @@ async fn follow(globals: &Globals, client: &Client, id: RunId) -> Result<Exit, F
             out::note(&line);
         }
         said = line;
+        let told = news.of(&run, bar.is_on());
+        if !globals.quiet {
+            told.iter().for_each(out::note);
+        }
         bar.show(counts.as_ref());
         let exit = match status {
             Some(RunStatus::Succeeded) => Some(Exit::Ok),
@@ -52,7 +58,7 @@ async fn follow(globals: &Globals, client: &Client, id: RunId) -> Result<Exit, F
             ended(&id.to_string(), &run);
             return Ok(exit);
         }
-        pause_ms = if now != last { LOOK_MS } else { (pause_ms * 3 / 2).min(LOOK_MAX_MS) };
+        pause_ms = if now != last || !told.is_empty() { LOOK_MS } else { (pause_ms * 3 / 2).min(LOOK_MAX_MS) };
         last = now;
         clock.pause(pause_ms).await;
     }

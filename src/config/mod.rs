@@ -8,6 +8,7 @@
 mod ai;
 mod credentials;
 mod environment;
+mod grants;
 mod masked;
 mod public;
 mod sections;

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Config, Engine, Need, Server, ai, credentials, public};
+use super::{Config, Engine, Need, Server, ai, credentials, grants, public};
 use crate::base::json::JsonMap;
 use crate::base::phone::Region;
 use crate::base::{Secret, limits};
 use crate::lang::diagnostic::Diagnostics;
 use crate::lang::reader::{self, Fields};
 use crate::lang::yaml::{Entry, Node, Value};
-use crate::moltflow::Credentials;
+use crate::moltflow::{self, Credentials};
 use crate::net::Policy;
 use crate::steps::ai_prompt::AiProviders;
-use crate::{moltflow, wasm};
 
 /// MoltFlow's own address (the guide's).
 const MOLTFLOW_URL: &str = "https://apiv2.waiflow.app/api/v2";
@@ -50,7 +49,7 @@ pub fn read(tree: &Node, folder: &Path, need: Need, found: &mut Diagnostics<'_>)
     let secrets = public::secrets(fields.optional("secrets"), need, found);
     let engine = engine(fields.optional("engine"), found);
     let senders = named(fields.optional("senders"), found, super::senders::sender);
-    let grants = named(fields.optional("grants"), found, grant);
+    let grants = named(fields.optional("grants"), found, |entry, found| grants::read(entry, &secrets, found));
     fields.finish(found);
     Some(Config {
         workflows,
@@ -233,39 +232,4 @@ pub(super) fn named<T>(
 ) -> BTreeMap<String, T> {
     let entries = entry.and_then(|entry| reader::entries(&entry.value, found)).unwrap_or_default();
     entries.iter().filter_map(|entry| Some((entry.key.clone(), read(entry, found)?))).collect()
-}
-
-fn grant(entry: &Entry, found: &mut Diagnostics<'_>) -> Option<wasm::Grant> {
-    let mut fields = Fields::open(&entry.value, format!("the grant of `{}`", entry.key), found)?;
-    let memory = fields.optional("memory");
-    let timeout = fields.optional("timeout");
-    let sha256 = fields.optional("sha256");
-    fields.finish(found);
-    let memory_bytes = memory.and_then(|entry| {
-        let text = reader::text(&entry.value, found)?;
-        let bytes = parse_bytes(&text);
-        if bytes.is_none() {
-            let span = entry.value.span.clone();
-            let message = format!("`{}` is no size", reader::shown(&text));
-            found.error("bad-size", span, message).help("write a whole number and KiB, MiB or GiB, such as 64MiB");
-        }
-        bytes
-    });
-    let timeout_ms = timeout.and_then(|entry| reader::duration_ms(&entry.value, found));
-    let sha256 = sha256.and_then(|entry| {
-        let text = reader::text(&entry.value, found)?;
-        let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_digest {
-            let span = entry.value.span.clone();
-            found.error("bad-digest", span, "a SHA-256 digest is 64 hexadecimal digits").help("see `sha256sum FILE`");
-        }
-        is_digest.then(|| text.to_ascii_lowercase())
-    });
-    Some(wasm::Grant { memory_bytes, timeout_ms, sha256 })
-}
-
-fn parse_bytes(text: &str) -> Option<usize> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let (digits, unit) = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
-    digits.trim().parse::<usize>().ok()?.checked_mul(unit)
 }

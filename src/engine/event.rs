@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ports::{Failure, Port};
+use super::ports::{Failure, LogLine, Port};
 use super::waiting::Waiting;
 use crate::base::{Json, Millis, RunId};
 
@@ -118,6 +118,15 @@ pub enum Event {
         due: Option<Millis>,
         why: Waiting,
     },
+    /// What the step told people of its attempt at work. How that attempt ended is told next.
+    StepLogged {
+        at: Millis,
+        step: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u32>,
+        attempt: u32,
+        lines: Vec<LogLine>,
+    },
     /// The outcome is unknown and a person decides.
     StepHeld {
         at: Millis,
@@ -206,6 +215,7 @@ impl Event {
             | Event::StepSkipped { at, .. }
             | Event::StepWaiting { at, .. }
             | Event::StepHeld { at, .. }
+            | Event::StepLogged { at, .. }
             | Event::EventTaken { at, .. }
             | Event::ItemsStarted { at, .. }
             | Event::ItemEnded { at, .. }

@@ -1,13 +1,16 @@
 //! A run as people and scripts see it: the fold of its journal with the plan's names. Part of the external contract
 //! (`run --json`, `runs show --json`, `GET /api/v1/runs/{id}`).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::json;
 
 use super::event::{RunStatus, SkipReason};
 use super::frame::{Phase, Ran, StepState};
 use super::items::Items;
-use super::ports::Failure;
+use super::ports::{Failure, LogLine};
 use super::state::{Paused, RunState};
 use super::waiting::Waiting;
 use crate::base::json::JsonMap;
@@ -84,6 +87,34 @@ impl Report {
             called_by: state.parent.as_ref().map(|parent| parent.run),
         }
     }
+
+    /// With `lines`, the latest of each step of the workflow's own: `steps.<id>.log`, and how many there are in all,
+    /// `steps.<id>.log_lines`, where there are any.
+    pub fn with_lines(mut self, plan: &Plan, state: &RunState, mut lines: BTreeMap<u32, Vec<RunLine>>) -> Self {
+        for (number, logged) in &state.logged {
+            let id = plan.steps.get(*number as usize).map_or("", |step| &*step.id);
+            let Some(Json::Object(step)) = self.steps.get_mut(id) else { continue };
+            step.insert("log".to_string(), json!(lines.remove(number).unwrap_or_default()));
+            step.insert("log_lines".to_string(), json!(logged.lines));
+        }
+        self
+    }
+}
+
+/// A line that a step wrote for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunLine {
+    /// The number of the journal's event that has it.
+    pub event: u64,
+    /// When its attempt ended.
+    pub at: Millis,
+    pub step: Arc<str>,
+    /// The item of each `for_each` around the step, the outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<u32>,
+    pub attempt: u32,
+    #[serde(flatten)]
+    pub line: LogLine,
 }
 
 /// What a step asks a person.

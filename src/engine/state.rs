@@ -1,6 +1,6 @@
 //! A run's state: the fold of its events. Event × state is a total match; a pair that cannot be is [`IllegalEvent`].
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,19 @@ pub struct RunState {
     pub retries: u32,
     /// The keys of the latest outside events it took: a redelivery of one must not end a later wait.
     pub taken: VecDeque<String>,
+    /// Where the lines of its steps are in the journal, by step of the workflow's own; what a step inside a `for_each` told is
+    /// that step's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub logged: BTreeMap<u32, Logged>,
+}
+
+/// The lines of a step, those of its items among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// All of them.
+    pub lines: u64,
+    /// The numbers of the latest events that have some, at most [`limits::LOGGED_ATTEMPTS`].
+    pub latest: VecDeque<u64>,
 }
 
 /// Since when a person has had a run stand still, and why.
@@ -102,6 +115,7 @@ impl RunState {
             version: 1,
             retries: 0,
             taken: VecDeque::new(),
+            logged: BTreeMap::new(),
         }
     }
 
@@ -176,6 +190,20 @@ impl RunState {
                 };
                 slot.laters += u32::from(matches!(why, Waiting::Later { .. }));
                 slot.phase = Phase::Waiting { due: *due, why: why.clone() };
+                Ok(())
+            }
+            Event::StepLogged { step, items, attempt, lines, .. } => {
+                if self.running(plan, *step, items)?.attempt != *attempt {
+                    return Err("lines of an attempt that does not run");
+                }
+                let chain = &plan.blocks[plan.steps[*step as usize].block].chain;
+                let own = chain.first().map_or(*step, |container| *container as u32);
+                let logged = self.logged.entry(own).or_default();
+                logged.lines += lines.len() as u64;
+                if logged.latest.len() == limits::LOGGED_ATTEMPTS {
+                    logged.latest.pop_front();
+                }
+                logged.latest.push_back(self.version);
                 Ok(())
             }
             Event::StepHeld { step, items, failure, .. } => {

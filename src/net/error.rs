@@ -38,6 +38,9 @@ pub enum NetErrorKind {
     Redirects,
 }
 
+/// Why connecting took too long.
+const SILENCE: &str = "nobody answered in time";
+
 impl NetError {
     pub(super) fn new(kind: NetErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), status: None, redirected: false }
@@ -51,6 +54,16 @@ impl NetError {
                 Invalid | Blocked | Dns | Connect | Tls => true,
                 Timeout | Cut | TooLarge | Redirects => false,
             }
+    }
+
+    /// Of [`NetErrorKind::Connect`]: nobody refused, nobody answered.
+    pub fn is_silence(&self) -> bool {
+        self.kind == NetErrorKind::Connect && self.message.ends_with(SILENCE)
+    }
+
+    /// Of [`NetErrorKind::Tls`]: it is about somebody's certificate.
+    pub fn is_certificate(&self) -> bool {
+        self.kind == NetErrorKind::Tls && self.message.contains("certificate")
     }
 
     /// Trying again cannot help.
@@ -94,7 +107,7 @@ impl NetError {
                     if roots { "" } else { "; this machine has no certificate authorities, install ca-certificates" };
                 return Self::new(Tls, format!("{place}: no secure connection: {cause}{help}"));
             }
-            let cause = if error.is_timeout() { "nobody answered in time".to_string() } else { cause };
+            let cause = if error.is_timeout() { SILENCE.to_string() } else { cause };
             return Self::new(Connect, format!("{place}: cannot connect: {cause}"));
         }
         Self::new(Cut, format!("{place}: the connection ended before the answer was complete: {cause}"))

@@ -66,6 +66,7 @@ pub fn router(server: Server) -> Router {
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))
+        .route("/api/v1/runs/{id}/log", get(runs::log))
         .route("/api/v1/runs/{id}/resolve", post(words::resolve))
         .route("/api/v1/runs/{id}/approve", post(words::approve))
         .route("/api/v1/runs/{id}/cancel", post(words::cancel))

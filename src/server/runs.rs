@@ -81,6 +81,25 @@ pub async fn journal(
     Ok(Body(json!({"run": run, "steps": steps, "events": events, "next": next})))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    step: Option<String>,
+    from: Option<u64>,
+}
+
+/// What its steps told people, all of it, page by page.
+pub async fn log(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Body<Json>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let run = run_id(&id)?;
+    let page = server.engine.log(run, query.step.as_deref(), query.from.unwrap_or(0)).await?;
+    Ok(Body(json!({"run": run, "lines": page.lines, "next": page.next})))
+}
+
 pub(super) fn run_id(text: &str) -> Result<RunId, Problem> {
     RunId::parse(text).map_err(|error| Problem::bad_request("bad_run_id", error.to_string()))
 }

@@ -1,11 +1,13 @@
 //! One call of a guest: a permit, a store, a fresh instance; all of it gone when the future ends or is dropped.
 
+use futures::future::{Either, select};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::bindings::moltrun::step::types::{Output, PluginInfo, StepError};
 use super::bindings::{Transform, TransformPre};
 use super::cause::{Cause, DeadlineExceeded};
 use super::runtime::Runtime;
+use super::runtime::TICK_MS;
 use super::state::{Attempt, State};
 use crate::base::limits::{PLUGIN_HANDLES, PLUGIN_JSON};
 
@@ -67,9 +69,17 @@ async fn enter<T>(
         0 => Err(wasmtime::Error::new(DeadlineExceeded)),
         _ => Ok(UpdateDeadline::Yield(1)),
     });
-    let result = match pre.instantiate_async(&mut store).await {
-        Ok(guest) => call(guest, &mut store).await,
-        Err(error) => Err(error),
+    // The ticks find a guest that computes; one that waits for the host is found by a clock, a little later.
+    let over = runtime.services.clock.pause(bounds.timeout_ms + 2 * TICK_MS);
+    let work = async {
+        match pre.instantiate_async(&mut store).await {
+            Ok(guest) => call(guest, &mut store).await,
+            Err(error) => Err(error),
+        }
+    };
+    let result = match select(std::pin::pin!(work), over).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(wasmtime::Error::new(DeadlineExceeded)),
     };
     let state = store.data();
     if state.dropped_lines() > 0 {

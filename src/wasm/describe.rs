@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::bindings::moltrun::step::types::{Effect as WitEffect, PluginInfo, StepInfo};
+use super::asks::Asks;
+use super::bindings::moltrun::step::types::{Effect as WitEffect, PluginInfo, SecretRequest, StepInfo};
+use super::hosts::HostPattern;
+use super::imports::Imports;
 use super::text::{clean, is_name};
-use crate::base::Json;
-use crate::base::limits::PLUGIN_STEPS;
+use crate::base::limits::{PLUGIN_ASKS, PLUGIN_STEPS, SECRET_NAME};
+use crate::base::{Effect, Json};
 use crate::lang::schema::Schema;
 
 /// Words of the built-in steps: `crm/switch` would promise the ports of `switch` and not have them.
@@ -20,24 +23,28 @@ const RESERVED_PORTS: &[&str] = &["error", "ok", "else"];
 /// Ports of one step.
 const PORTS: usize = 32;
 
-/// One step, checked.
+/// A whole plugin, checked.
 pub(super) struct Described {
+    /// Its own, for people.
+    pub(super) version: String,
+    pub(super) steps: Vec<DescribedStep>,
+    pub(super) asks: Asks,
+}
+
+/// One step, checked.
+pub(super) struct DescribedStep {
     pub(super) name: String,
     pub(super) summary: String,
+    pub(super) effect: Effect,
     pub(super) input: Schema,
     pub(super) output: Schema,
     /// `ok` among them.
     pub(super) ports: Vec<String>,
 }
 
-/// The steps of `info`; an error is one line that says what is wrong.
-pub(super) fn check(info: PluginInfo) -> Result<Vec<Described>, String> {
-    if let Some(host) = info.hosts.first() {
-        return Err(format!("it asks for the host `{}`; a transform plugin cannot reach the network", clean(host, 64)));
-    }
-    if let Some(secret) = info.secrets.first() {
-        return Err(format!("it asks for the secret `{}`; a transform plugin gets none", clean(&secret.name, 64)));
-    }
+/// `info` of a component that imports `imports`; an error is one line that says what is wrong.
+pub(super) fn check(info: PluginInfo, imports: Imports) -> Result<Described, String> {
+    let asks = check_asks(info.hosts, info.secrets, imports)?;
     if info.steps.is_empty() {
         return Err("it offers no step".to_string());
     }
@@ -58,18 +65,65 @@ pub(super) fn check(info: PluginInfo) -> Result<Vec<Described>, String> {
             return Err(format!("it offers the step `{}` twice", step.name));
         }
         let name = step.name.clone();
-        steps.push(check_step(step).map_err(|reason| format!("its step `{name}` {reason}"))?);
+        steps.push(check_step(step, imports).map_err(|reason| format!("its step `{name}` {reason}"))?);
     }
-    Ok(steps)
+    Ok(Described { version: clean(&info.version, 64), steps, asks })
 }
 
-fn check_step(step: StepInfo) -> Result<Described, String> {
-    let claimed = match step.effect {
-        WitEffect::Pure => None,
-        WitEffect::Idempotent => Some("idempotent"),
-        WitEffect::AtMostOnce => Some("at-most-once"),
+fn check_asks(hosts: Vec<String>, secrets: Vec<SecretRequest>, imports: Imports) -> Result<Asks, String> {
+    if !imports.is_connector() {
+        if let Some(host) = hosts.first() {
+            let host = clean(host, 64);
+            return Err(format!("it asks for the host `{host}`; a transform plugin cannot reach the network"));
+        }
+        if let Some(secret) = secrets.first() {
+            return Err(format!("it asks for the secret `{}`; a transform plugin gets none", clean(&secret.name, 64)));
+        }
+    }
+    check_hosts(&hosts)?;
+    if secrets.len() > PLUGIN_ASKS {
+        return Err(format!("it asks for {} secrets, more than the {PLUGIN_ASKS} allowed", secrets.len()));
+    }
+    let mut asked = Vec::with_capacity(secrets.len());
+    for SecretRequest { name, hosts } in secrets {
+        let shown = clean(&name, 64);
+        if !is_secret(&name) {
+            return Err(format!(
+                "it asks for the secret `{shown}`; a name is [A-Za-z_][A-Za-z0-9_]*, at most {SECRET_NAME} characters"
+            ));
+        }
+        if asked.iter().any(|(known, _)| *known == name) {
+            return Err(format!("it asks for the secret `{shown}` twice"));
+        }
+        check_hosts(&hosts).map_err(|reason| format!("for the secret `{shown}` {reason}"))?;
+        asked.push((name, hosts));
+    }
+    Ok(Asks { hosts, secrets: asked, state: imports.state, is_connector: imports.is_connector() })
+}
+
+fn check_hosts(hosts: &[String]) -> Result<(), String> {
+    if hosts.len() > PLUGIN_ASKS {
+        return Err(format!("it asks for {} hosts, more than the {PLUGIN_ASKS} allowed", hosts.len()));
+    }
+    for host in hosts {
+        HostPattern::asked(host).map_err(|reason| format!("it asks for the host `{}`, which {reason}", clean(host, 64)))?;
+    }
+    Ok(())
+}
+
+fn is_secret(name: &str) -> bool {
+    name.len() <= SECRET_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn check_step(step: StepInfo, imports: Imports) -> Result<DescribedStep, String> {
+    let (effect, claimed) = match step.effect {
+        WitEffect::Pure => (Effect::Pure, "pure"),
+        WitEffect::Idempotent => (Effect::Idempotent, "idempotent"),
+        WitEffect::AtMostOnce => (Effect::AtMostOnce, "at-most-once"),
     };
-    if let Some(claimed) = claimed {
+    if effect != Effect::Pure && !imports.is_connector() {
         return Err(format!("claims to be {claimed}; a transform plugin has nothing to act with and must say pure"));
     }
     let input = Schema::parse(&step.input_schema).map_err(|e| format!("has a bad input schema: {e}"))?;
@@ -94,7 +148,7 @@ fn check_step(step: StepInfo) -> Result<Described, String> {
         }
         ports.push(port);
     }
-    Ok(Described { name: step.name, summary: clean(&step.summary, 200), input, output, ports })
+    Ok(DescribedStep { name: step.name, summary: clean(&step.summary, 200), effect, input, output, ports })
 }
 
 #[cfg(test)]
@@ -117,9 +171,52 @@ mod tests {
         PluginInfo { version: "1".into(), steps, hosts: vec![], secrets: vec![] }
     }
 
+    fn connector() -> Imports {
+        let mut imports = Imports::default();
+        assert!(imports.note("wasi:http/types"));
+        imports
+    }
+
+    #[test]
+    fn a_connector_asks_for_hosts_and_secrets() {
+        let hosts = vec!["api.crm.example:443".to_string(), "*.shop.example:443".to_string(), "*:8443".to_string()];
+        let secret = |name: &str, hosts: &[String]| SecretRequest { name: name.into(), hosts: hosts.to_vec() };
+        let asking = |hosts: Vec<String>, secrets| PluginInfo { hosts, secrets, ..info(vec![step("one")]) };
+        let good = asking(hosts.clone(), vec![secret("CRM_TOKEN", &hosts[..1]), secret("_key2", &[])]);
+        let asks = check(good, connector()).unwrap().asks;
+        assert_eq!(asks.hosts, hosts);
+        assert_eq!(asks.secrets, [("CRM_TOKEN".to_string(), hosts[..1].to_vec()), ("_key2".to_string(), vec![])]);
+        assert!(asks.is_connector && !asks.state);
+
+        let many = || (1..=PLUGIN_ASKS + 1).map(|port| format!("a.example:{port}")).collect::<Vec<_>>();
+        let a_few = |count: usize| (0..count).map(|n| secret(&format!("S{n}"), &[])).collect::<Vec<_>>();
+        for (info, reason) in [
+            (asking(vec!["API.example:443".into()], vec![]), "it asks for the host `API.example:443`, which is written"),
+            (asking(vec!["api.example".into()], vec![]), "it asks for the host `api.example`, which has no port"),
+            (asking(many(), vec![]), "it asks for 65 hosts, more than the 64 allowed"),
+            (asking(vec![], a_few(65)), "it asks for 65 secrets, more than the 64 allowed"),
+            (asking(vec![], vec![secret("a-b", &[])]), "it asks for the secret `a-b`; a name is"),
+            (asking(vec![], vec![secret("", &[])]), "it asks for the secret ``; a name is"),
+            (asking(vec![], [a_few(1), a_few(1)].concat()), "it asks for the secret `S0` twice"),
+            (asking(vec![], vec![secret("S", &many())]), "for the secret `S` it asks for 65 hosts"),
+            (asking(vec![], vec![secret("S", &["x".into()])]), "for the secret `S` it asks for the host `x`, which"),
+        ] {
+            let error = check(info, connector()).err().unwrap();
+            assert!(error.starts_with(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_connector_may_act() {
+        for (wit, effect) in [(WitEffect::Idempotent, Effect::Idempotent), (WitEffect::AtMostOnce, Effect::AtMostOnce)] {
+            let acting = info(vec![StepInfo { effect: wit, ..step("one") }]);
+            assert_eq!(check(acting, connector()).unwrap().steps[0].effect, effect);
+        }
+    }
+
     #[test]
     fn a_good_plugin() {
-        let steps = check(info(vec![step("one"), step("two-b")])).unwrap();
+        let steps = check(info(vec![step("one"), step("two-b")]), Imports::default()).unwrap().steps;
         assert_eq!(steps[1].name, "two-b");
         assert_eq!(steps[0].summary, "does  things");
         assert_eq!(steps[0].ports, ["ok", "big"]);
@@ -154,7 +251,7 @@ mod tests {
             (with(|s| s.ports = vec!["a".into(), "a".into()]), "its step `one` has the port `a` twice"),
             (with(|s| s.ports = vec!["a".into(); 33]), "its step `one` has 33 ports"),
         ] {
-            let error = check(info).err().unwrap();
+            let error = check(info, Imports::default()).err().unwrap();
             assert!(error.starts_with(reason), "{error}");
         }
     }

@@ -1,11 +1,20 @@
-//! What the operator allows one plugin. Nothing named means the defaults; a transform plugin can be given no more than
-//! memory and time.
+//! What the operator allows one plugin. Nothing named means the defaults and nothing to reach; of what is named here a
+//! plugin can use only what it asks for.
 
+use std::collections::BTreeSet;
+
+use super::HostPattern;
 use crate::base::limits::{PLUGIN_MEMORY, PLUGIN_TIMEOUT_MS};
 
 /// The grant of one plugin (`grants:` in `moltrun.yaml`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
+    /// Places it may send requests to.
+    pub http: Vec<HostPattern>,
+    /// Secrets of the configuration that it may use without seeing them, by name.
+    pub secrets: BTreeSet<String>,
+    /// Whether it may keep values across runs.
+    pub state: bool,
     /// Memory of one call in bytes; [`PLUGIN_MEMORY`] if not named. More than [`Grant::MAX_MEMORY`] is cut to it.
     pub memory_bytes: Option<usize>,
     /// The longest a call may take, in milliseconds; [`PLUGIN_TIMEOUT_MS`] if not named.

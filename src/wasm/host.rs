@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::asks::Asks;
 use super::cache::Cache;
 use super::grant::Grant;
 use super::runtime::Runtime;
@@ -63,17 +64,6 @@ pub enum Origin {
     File(PathBuf),
     /// Part of this binary.
     Bundled(&'static [u8]),
-}
-
-/// What a plugin wants beyond computing. The operator's grant decides what it gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asks {
-    /// As `host:port`.
-    pub hosts: Vec<String>,
-    /// By name, each with the hosts it is to be sent to.
-    pub secrets: Vec<(String, Vec<String>)>,
-    /// It imports state, secrets or HTTP, whether it asks for hosts and secrets or not.
-    pub is_connector: bool,
 }
 
 /// A plugin that was loaded, and what is known of it.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use super::bindings::TransformPre;
-use super::bindings::moltrun::step::types::PluginInfo;
 use super::call::{self, Bounds};
-use super::describe;
-use super::host::{Asks, Host, Origin, Plugin, Shared};
+use super::describe::{self, Described};
+use super::host::{Host, Origin, Plugin, Shared};
+use super::imports::{Imports, Reach};
 use super::runtime::Runtime;
 use super::scan::{self, Found};
 use super::state::State;
@@ -36,17 +36,18 @@ impl Host {
                 .await
                 .map_err(|_| "compiling it failed inside the compiler".to_string())??
         };
-        let Ready { digest, bytes, pre, is_connector } = ready;
+        let Ready { digest, bytes, pre, imports } = ready;
 
         let bounds = Bounds { memory_bytes: grant.memory(), timeout_ms: grant.timeout() };
         let tight = Bounds { timeout_ms: PLUGIN_DESCRIBE_MS, ..bounds };
         let info = call::describe(&runtime, &pre, name, tight).await;
         let info = info.map_err(|cause| format!("asked what it offers, it {}", cause.text))?;
-        let (version, asks) = (clean(&info.version, 64), asks(&info, is_connector));
-        let described = describe::check(info)?;
+        let Described { version, steps, asks } = describe::check(info, imports)?;
+        asks.compare(name, &grant);
 
-        let common = Arc::new(Common { runtime, pre, name: name.to_string(), digest: digest.clone(), bounds });
-        let steps = described
+        let reach = Arc::new(Reach::new(name, &asks, &grant, &runtime.services, &runtime.accounts));
+        let common = Arc::new(Common { runtime, pre, name: name.to_string(), digest: digest.clone(), bounds, reach });
+        let steps = steps
             .into_iter()
             .map(|described| Arc::new(PluginStep::new(common.clone(), described)) as Arc<dyn Step>)
             .collect();
@@ -54,31 +55,25 @@ impl Host {
     }
 }
 
-/// What `info` asks for; it is checked elsewhere.
-fn asks(info: &PluginInfo, is_connector: bool) -> Asks {
-    let secrets = info.secrets.iter().map(|secret| (secret.name.clone(), secret.hosts.clone())).collect();
-    Asks { hosts: info.hosts.clone(), secrets, is_connector }
-}
-
 /// A component that can be called.
 struct Ready {
     digest: String,
     bytes: u64,
     pre: TransformPre<State>,
-    is_connector: bool,
+    imports: Imports,
 }
 
 impl Shared {
     fn ready(&self, runtime: &Runtime, name: &str, origin: &Origin, pin: Option<&str>) -> Result<Ready, String> {
         let Found { bytes, digest } = scan::read(name, origin, self.config.max_file_bytes, pin)?;
         let component = self.component(runtime, &bytes, &digest)?;
-        let is_connector = check_imports(runtime, &component)?;
+        let imports = check_imports(runtime, &component)?;
         let pre = runtime
             .linker
             .instantiate_pre(&component)
             .and_then(TransformPre::new)
             .map_err(|e| format!("it does not fit {PACKAGE}@{VERSION}: {}", one_line(&e)))?;
-        Ok(Ready { digest, bytes: bytes.len() as u64, pre, is_connector })
+        Ok(Ready { digest, bytes: bytes.len() as u64, pre, imports })
     }
 
     /// From the cache, or compiled and kept.
@@ -96,8 +91,8 @@ impl Shared {
     }
 }
 
-/// Checks that the component speaks our interface and wants nothing we do not have; whether it is a connector.
-fn check_imports(runtime: &Runtime, component: &Component) -> Result<bool, String> {
+/// Checks that the component speaks our interface and wants nothing we do not have; what it wants beyond computing.
+fn check_imports(runtime: &Runtime, component: &Component) -> Result<Imports, String> {
     let (engine, ty) = (&runtime.engine, component.component_type());
     let guest = format!("{PACKAGE}/guest");
     let exported = ty.exports(engine).find_map(|(name, _)| {
@@ -112,23 +107,21 @@ fn check_imports(runtime: &Runtime, component: &Component) -> Result<bool, Strin
         }
         None => return Err(format!("it does not export {guest}@{VERSION}; it is no moltrun plugin")),
     }
-    let mut is_connector = false;
+    let mut imports = Imports::default();
     for (import, _) in ty.imports(engine) {
-        if !is_offered(import) {
-            return Err(format!("it imports `{}`, which a transform plugin is not given", clean(import, 100)));
+        if !is_offered(import, &mut imports) {
+            return Err(format!("it imports `{}`, which no plugin is given", clean(import, 100)));
         }
-        is_connector |= ["moltrun:step/state", "moltrun:step/secrets", "wasi:http/"]
-            .iter()
-            .any(|interface| import.starts_with(interface));
     }
-    Ok(is_connector)
+    Ok(imports)
 }
 
-fn is_offered(import: &str) -> bool {
+fn is_offered(import: &str, imports: &mut Imports) -> bool {
     let Some((interface, version)) = import.split_once('@') else { return false };
+    let goes_out = imports.note(interface);
     match interface.strip_prefix(PACKAGE) {
-        Some(own) => ["/types", "/context", "/log"].contains(&own) && version == VERSION,
-        None => wasi::INTERFACES.contains(&interface) && version.starts_with("0.2."),
+        Some(own) => (goes_out || ["/types", "/context", "/log"].contains(&own)) && version == VERSION,
+        None => (goes_out || wasi::INTERFACES.contains(&interface)) && version.starts_with("0.2."),
     }
 }
 

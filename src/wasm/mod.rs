@@ -10,6 +10,7 @@
 //!
 //! What is *absent*: network, files, environment, real time and real randomness for guests, and any state between calls.
 
+mod asks;
 mod bindings;
 mod bundled;
 mod cache;
@@ -18,6 +19,8 @@ mod cause;
 mod describe;
 mod grant;
 mod host;
+mod hosts;
+mod imports;
 mod load;
 mod quota;
 mod runtime;
@@ -30,5 +33,7 @@ mod wasi;
 #[cfg(test)]
 mod tests;
 
+pub use asks::Asks;
 pub use grant::Grant;
-pub use host::{Asks, Host, Origin, Plugin, Plugins, PluginsConfig, Services};
+pub use host::{Host, Origin, Plugin, Plugins, PluginsConfig, Services};
+pub use hosts::HostPattern;

@@ -10,6 +10,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use super::bindings::Transform;
 use super::host::Services;
+use super::imports::{Accounts, link_http};
 use super::state::State;
 use super::wasi;
 use crate::base::limits::PLUGIN_CALLS;
@@ -47,6 +48,8 @@ pub(super) struct Runtime {
     /// No more calls at once than the pool has places.
     pub(super) permits: Semaphore,
     pub(super) services: Services,
+    /// How much each plugin keeps.
+    pub(super) accounts: Accounts,
     ticks: Arc<AtomicU64>,
 }
 
@@ -64,6 +67,7 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         Transform::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         wasi::link(&mut linker)?;
+        link_http(&mut linker)?;
 
         let ticks = Arc::new(AtomicU64::new(0));
         let (weak, counter) = (engine.weak(), ticks.clone());
@@ -75,7 +79,7 @@ impl Runtime {
             engine.increment_epoch();
             true
         })?;
-        Ok(Self { engine, linker, permits: Semaphore::new(PLUGIN_CALLS as usize), services, ticks })
+        Ok(Self { engine, linker, permits: Semaphore::new(PLUGIN_CALLS as usize), services, accounts: Accounts::default(), ticks })
     }
 
     /// A deadline `timeout_ms` from now.

@@ -1,14 +1,19 @@
 //! What the host holds for one call, and the functions a guest may call on it.
 
+use std::sync::Arc;
+
 use tracing::Level as TraceLevel;
+use wasmtime::component::ResourceTable;
 
 use super::bindings::moltrun::step::{context, log, types};
+use super::imports::{Http, Outside};
 use super::quota::Quota;
 use super::runtime::Deadline;
 use super::text::clean;
 use super::wasi::Wasi;
 use crate::base::Millis;
 use crate::base::limits::{PLUGIN_HOST_CALLS, PLUGIN_LOG_LINE, PLUGIN_LOG_LINES};
+use crate::engine::ports::{LogLevel, StepLog};
 
 /// The attempt a guest is told of; all empty while it describes itself.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +24,10 @@ pub(super) struct Attempt {
     pub(super) attempt: u32,
     pub(super) idempotency_key: String,
     pub(super) now: Millis,
+    /// Where the guest's lines go besides the log.
+    pub(super) log: StepLog,
+    /// None: it only computes.
+    pub(super) outside: Option<Arc<Outside>>,
 }
 
 /// The data of one store.
@@ -30,6 +39,7 @@ pub(super) struct State {
     lines: u32,
     /// Made at the first WASI call: most guests make none.
     pub(super) wasi: Option<Wasi>,
+    http: Http,
 }
 
 /// A guest that calls the host more than [`PLUGIN_HOST_CALLS`] times.
@@ -39,15 +49,35 @@ pub(super) struct HostCallFlood;
 
 impl State {
     pub(super) fn new(attempt: Attempt, deadline: Deadline, memory_bytes: usize) -> Self {
-        Self { attempt, deadline, quota: Quota::new(memory_bytes), host_calls: 0, lines: 0, wasi: None }
+        let http = Http::new(attempt.outside.clone(), deadline.clone());
+        Self { attempt, deadline, quota: Quota::new(memory_bytes), host_calls: 0, lines: 0, wasi: None, http }
     }
 
-    fn count_call(&mut self) -> wasmtime::Result<()> {
+    pub(super) fn count_call(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         if self.host_calls > PLUGIN_HOST_CALLS {
             return Err(wasmtime::Error::new(HostCallFlood));
         }
         Ok(())
+    }
+
+    /// The world outside of this call, if it has one.
+    pub(super) fn outside(&self) -> Option<Arc<Outside>> {
+        self.attempt.outside.clone()
+    }
+
+    /// Why it has none.
+    pub(super) fn closed(&self) -> &'static str {
+        match self.attempt.run.is_empty() {
+            true => "nothing is granted while a plugin says what it offers",
+            false => "the step says `pure`, so it only computes; if it does more, it has to say so",
+        }
+    }
+
+    /// What its HTTP works with.
+    pub(super) fn http_parts(&mut self) -> (&mut Http, &mut ResourceTable) {
+        let wasi = self.wasi.get_or_insert_with(|| Wasi::new(&self.attempt));
+        (&mut self.http, &mut wasi.table)
     }
 
     /// Log lines that were dropped because there were too many.
@@ -112,12 +142,25 @@ impl log::Host for State {
                 tracing::event!(target: "moltrun::plugin", $level, %plugin, %run, %step, "{line}")
             };
         }
-        match level {
-            log::Level::Debug => event!(TraceLevel::DEBUG),
-            log::Level::Info => event!(TraceLevel::INFO),
-            log::Level::Warn => event!(TraceLevel::WARN),
-            log::Level::Error => event!(TraceLevel::ERROR),
-        }
+        let level = match level {
+            log::Level::Debug => {
+                event!(TraceLevel::DEBUG);
+                LogLevel::Debug
+            }
+            log::Level::Info => {
+                event!(TraceLevel::INFO);
+                LogLevel::Info
+            }
+            log::Level::Warn => {
+                event!(TraceLevel::WARN);
+                LogLevel::Warn
+            }
+            log::Level::Error => {
+                event!(TraceLevel::ERROR);
+                LogLevel::Error
+            }
+        };
+        self.attempt.log.push(level, line);
         Ok(())
     }
 }

@@ -8,13 +8,14 @@ use super::bindings::TransformPre;
 use super::bindings::moltrun::step::types::{Failure as WitFailure, Output, StepError as WitError};
 use super::call::{self, Bounds};
 use super::cause::Cause;
-use super::describe::Described;
+use super::describe::DescribedStep;
+use super::imports::{Outside, Reach};
 use super::runtime::Runtime;
 use super::state::{Attempt, State};
 use super::text::{clean, is_name};
 use crate::base::limits::{FAILURE_DETAILS, PLUGIN_JSON, PLUGIN_LATER_MS, PLUGIN_LOG_LINE, STEP_TIMEOUT_MS};
 use crate::base::{Effect, Json, json};
-use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
+use crate::engine::ports::{Failure, Outcome, Port, Step, StepCall, StepError};
 use crate::lang::catalog::{Fields, Ports, StepSpec};
 use crate::lang::schema::Schema;
 
@@ -26,6 +27,7 @@ pub(super) struct Common {
     /// SHA-256 of the component's file, hex.
     pub(super) digest: String,
     pub(super) bounds: Bounds,
+    pub(super) reach: Arc<Reach>,
 }
 
 /// One of them.
@@ -39,12 +41,12 @@ pub(super) struct PluginStep {
 }
 
 impl PluginStep {
-    pub(super) fn new(plugin: Arc<Common>, described: Described) -> Self {
-        let Described { name, summary, input, output, ports } = described;
+    pub(super) fn new(plugin: Arc<Common>, described: DescribedStep) -> Self {
+        let DescribedStep { name, summary, effect, input, output, ports } = described;
         let spec = StepSpec {
             name: format!("{}/{name}", plugin.name),
             summary,
-            effect: Effect::Pure,
+            effect,
             ports: Ports::Fixed(ports.clone()),
             fields: Fields::Schema(input.json.clone()),
             output: Some(output.json.clone()),
@@ -67,16 +69,42 @@ impl PluginStep {
             attempt: call.attempt,
             idempotency_key: call.idempotency_key(),
             now: call.now,
+            log: call.log.clone(),
+            outside: self.outside(&call),
         };
-        match call::run(&plugin.runtime, &plugin.pre, attempt, bounds, &self.name, &input.to_string()).await {
-            Ok(Ok(output)) => self.accept(output),
-            Ok(Err(error)) => Err(self.failed(error)),
-            Err(cause) => Err(self.broke(cause)),
-        }
+        let outside = attempt.outside.clone();
+        let ended = call::run(&plugin.runtime, &plugin.pre, attempt, bounds, &self.name, &input.to_string()).await;
+        let (error, broke) = match ended {
+            Ok(Ok(output)) => match self.accept(output) {
+                Ok((port, output)) => {
+                    return Ok(match outside {
+                        Some(outside) => outside.succeeded(port, output),
+                        None => Outcome::Done { port, output },
+                    });
+                }
+                Err(error) => (error, true),
+            },
+            Ok(Err(error)) => self.failed(error),
+            Err(cause) => (self.broke(cause), true),
+        };
+        Err(match (outside, self.spec.effect) {
+            (Some(outside), Effect::AtMostOnce) => outside.at_most_once(error, broke),
+            (Some(outside), _) => outside.repeatable(error),
+            (None, _) => error,
+        })
     }
 
-    /// The guest's output, if it is what the step promised.
-    fn accept(&self, output: Output) -> Result<Outcome, StepError> {
+    /// What a step that may act reaches the world with.
+    fn outside(&self, call: &StepCall) -> Option<Arc<Outside>> {
+        let outside = || {
+            let (run, step) = (call.run.to_string(), call.step.to_string());
+            Outside::new(self.plugin.reach.clone(), run, step, call.log.clone(), call.keys.clone())
+        };
+        (self.spec.effect != Effect::Pure).then(|| Arc::new(outside()))
+    }
+
+    /// The guest's port and output, if they are what the step promised.
+    fn accept(&self, output: Output) -> Result<(Port, Json), StepError> {
         let bad = |text: String| self.broke(Cause::new("plugin.bad_output", text));
         if output.data.len() > PLUGIN_JSON {
             let text = format!("answered {} bytes, more than the {PLUGIN_JSON} allowed", output.data.len());
@@ -90,45 +118,46 @@ impl PluginStep {
             let known = self.ports.join(", ");
             return Err(bad(format!("answered on the port `{}`; it has {known}", clean(&port, 64))));
         }
-        Ok(Outcome::Done { port: port.into(), output: data })
+        Ok((port.into(), data))
     }
 
-    /// A failure the guest reports itself.
-    fn failed(&self, error: WitError) -> StepError {
-        match error {
-            WitError::Permanent(failure) => self.reported(failure).map_or_else(|bad| bad, StepError::Permanent),
-            WitError::Transient(failure) => self.reported(failure).map_or_else(|bad| bad, StepError::Transient),
-            WitError::Later(delay) => match self.reported(delay.failure) {
-                Ok(failure) => {
-                    let after_ms = delay.after_ms.clamp(*PLUGIN_LATER_MS.start(), *PLUGIN_LATER_MS.end());
-                    StepError::Later { failure, after_ms }
-                }
-                Err(bad) => bad,
-            },
-            WitError::Unknown(failure) => self.reported(failure).map_or_else(
-                |bad| bad,
-                |failure| match self.spec.effect {
-                    Effect::AtMostOnce => StepError::Unknown(failure),
-                    _ => StepError::Transient(failure),
-                },
-            ),
-        }
+    /// A failure the guest reports itself, and whether the report is broken.
+    fn failed(&self, error: WitError) -> (StepError, bool) {
+        let reported = match &error {
+            WitError::Permanent(failure) | WitError::Transient(failure) | WitError::Unknown(failure) => failure,
+            WitError::Later(delay) => &delay.failure,
+        };
+        let failure = match self.reported(reported) {
+            Ok(failure) => failure,
+            Err(broken) => return (broken, true),
+        };
+        let error = match error {
+            WitError::Permanent(_) => StepError::Permanent(failure),
+            WitError::Transient(_) => StepError::Transient(failure),
+            WitError::Later(delay) => {
+                let after_ms = delay.after_ms.clamp(*PLUGIN_LATER_MS.start(), *PLUGIN_LATER_MS.end());
+                StepError::Later { failure, after_ms }
+            }
+            WitError::Unknown(_) if self.spec.effect == Effect::AtMostOnce => StepError::Unknown(failure),
+            WitError::Unknown(_) => StepError::Transient(failure),
+        };
+        (error, false)
     }
 
-    fn reported(&self, failure: WitFailure) -> Result<Failure, StepError> {
+    fn reported(&self, failure: &WitFailure) -> Result<Failure, StepError> {
         if !is_name(&failure.code, &['_']) {
             let text = format!("failed with the code `{}`, which is not [a-z][a-z0-9_]*", clean(&failure.code, 64));
             return Err(self.broke(Cause::new("plugin.bad_output", text)));
         }
         let code = format!("plugin.{}.{}", self.plugin.name, failure.code);
         let reported = Failure::new(code, clean(&failure.message, PLUGIN_LOG_LINE));
-        let Some(details) = failure.details else { return Ok(reported) };
+        let Some(details) = &failure.details else { return Ok(reported) };
         if details.len() > FAILURE_DETAILS {
             let text =
                 format!("failed with {} bytes of details, more than the {FAILURE_DETAILS} allowed", details.len());
             return Err(self.broke(Cause::new("plugin.bad_output", text)));
         }
-        let details = serde_json::from_str(&details).map_err(|e| {
+        let details = serde_json::from_str(details).map_err(|e| {
             self.broke(Cause::new("plugin.bad_output", format!("failed with details that are not JSON: {e}")))
         })?;
         Ok(reported.with_details(details))

@@ -1,13 +1,20 @@
 //! The WASI that standard libraries import anyhow, as stubs: an empty environment, no files, closed stdin, discarded
-//! stdout and stderr, a clock that stands still at the call's `now`, randomness seeded by the call's idempotency key.
-//! `wasi:sockets` and `wasi:http` are not linked at all.
+//! stdout and stderr. `wasi:sockets` is not linked at all, and `wasi:http` elsewhere (`imports`).
 //!
-//! No function here ever waits: a guest that sleeps wakes at once. So a call is always either computing, where the
-//! deadline finds it, or done.
+//! | | a call that only computes | a call that may act |
+//! |---|---|---|
+//! | wall clock | stands still at the call's `now` | shows the time |
+//! | monotonic clock | shows 0, and every pause is over at once | runs, and pauses last |
+//! | randomness | seeded by the call's idempotency key | seeded by chance |
+//!
+//! So one that only computes repeats itself and never waits. One that waits is ended with its call's time (`call`).
 
-use std::future::{Future, ready};
+use std::future::ready;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures::future::BoxFuture;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -18,9 +25,10 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::random::{Deterministic, WasiRandom, WasiRandomView};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use super::state::State;
+use super::state::{Attempt, State};
 use crate::base::Millis;
 use crate::base::limits::PLUGIN_RESOURCES;
+use crate::engine::ports::Clock;
 
 /// Random bytes of one WASI call.
 const RANDOM_BYTES: u64 = 64 * 1024;
@@ -52,28 +60,32 @@ pub(super) const INTERFACES: &[&str] = &[
 /// The stubs' data of one call.
 pub(super) struct Wasi {
     ctx: WasiCtx,
-    table: ResourceTable,
+    pub(super) table: ResourceTable,
+    chance: Chance,
+    /// None: time stands still.
+    running: Option<Running>,
 }
 
 impl Wasi {
-    fn new(now: Millis, seed: &str) -> Self {
+    pub(super) fn new(attempt: &Attempt) -> Self {
+        let running = attempt.outside.as_ref().map(|outside| Running::new(outside.clock().clone()));
+        let chance = running.as_ref().map(|running| format!("{:x} {:x}", running.clock.random(), running.clock.random()));
+        let seed = chance.as_deref().unwrap_or(&attempt.idempotency_key);
         let mut table = ResourceTable::new();
         table.set_max_capacity(PLUGIN_RESOURCES);
         let ctx = WasiCtx::builder()
-            .wall_clock(StillClock(now))
-            .secure_random(Deterministic::new(stream(seed, "random")))
+            .wall_clock(WallClock { still: attempt.now, running: running.as_ref().map(|running| running.clock.clone()) })
             .insecure_random(Deterministic::new(stream(seed, "insecure")))
             .insecure_random_seed(u128::from_le_bytes(block(seed, "seed", 0)[..16].try_into().unwrap_or_default()))
             .max_random_size(RANDOM_BYTES)
             .build();
-        Self { ctx, table }
+        Self { ctx, table, chance: Chance { seed: seed.to_string(), drawn: 0 }, running }
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let attempt = &self.attempt;
-        let wasi = self.wasi.get_or_insert_with(|| Wasi::new(attempt.now, &attempt.idempotency_key));
+        let wasi = self.wasi.get_or_insert_with(|| Wasi::new(&self.attempt));
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 }
@@ -93,33 +105,126 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
     filesystem::types::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
-    // In the place of the one that sleeps.
+    // In the place of those that ask the machine.
     linker.allow_shadowing(true);
-    clocks::monotonic_clock::add_to_linker::<State, Sleepless>(linker, |state| Sleepless { table: state.ctx().table })?;
+    clocks::monotonic_clock::add_to_linker::<State, Monotonic>(linker, |state| {
+        let wasi = state.wasi();
+        Monotonic { table: &mut wasi.table, running: wasi.running.as_mut() }
+    })?;
+    random::random::add_to_linker::<State, Chance>(linker, |state| &mut state.wasi().chance)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-/// The run's logical time.
-struct StillClock(Millis);
+impl State {
+    fn wasi(&mut self) -> &mut Wasi {
+        self.wasi.get_or_insert_with(|| Wasi::new(&self.attempt))
+    }
+}
 
-impl HostWallClock for StillClock {
+/// The run's logical time, or that of the day.
+struct WallClock {
+    still: Millis,
+    running: Option<Arc<dyn Clock>>,
+}
+
+impl HostWallClock for WallClock {
     fn resolution(&self) -> Duration {
         Duration::from_millis(1)
     }
 
     fn now(&self) -> Duration {
-        Duration::from_millis(self.0.max(0) as u64)
+        let now = self.running.as_ref().map_or(self.still, |clock| clock.now());
+        Duration::from_millis(now.max(0) as u64)
     }
 }
 
-/// A monotonic clock that always shows 0, and whose every pause is over at once.
-struct Sleepless<'a> {
-    table: &'a mut ResourceTable,
+/// Randomness of any length from a seed.
+struct Chance {
+    seed: String,
+    /// Blocks so far.
+    drawn: u64,
 }
 
-impl HasData for Sleepless<'static> {
-    type Data<'a> = Sleepless<'a>;
+impl Chance {
+    fn draw(&mut self) -> [u8; 32] {
+        self.drawn += 1;
+        let place = self.drawn.to_le_bytes();
+        Sha256::new().chain_update(&self.seed).chain_update([0]).chain_update("random").chain_update(place).finalize().into()
+    }
+}
+
+impl HasData for Chance {
+    type Data<'a> = &'a mut Chance;
+}
+
+impl random::random::Host for Chance {
+    fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        if len > RANDOM_BYTES {
+            return Err(wasmtime::format_err!("{len} random bytes are more than the {RANDOM_BYTES} of one call"));
+        }
+        let mut bytes = Vec::with_capacity(len as usize + 32);
+        while (bytes.len() as u64) < len {
+            bytes.extend_from_slice(&self.draw());
+        }
+        bytes.truncate(len as usize);
+        Ok(bytes)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        Ok(u64::from_le_bytes(self.draw()[..8].try_into().unwrap_or_default()))
+    }
+}
+
+/// A monotonic clock that was started with its call.
+struct Running {
+    clock: Arc<dyn Clock>,
+    start: Millis,
+    /// In nanoseconds; the clock beneath may be set back.
+    shown: u64,
+}
+
+impl Running {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { start: clock.now(), clock, shown: 0 }
+    }
+
+    fn now(&mut self) -> u64 {
+        let passed = self.clock.now().saturating_sub(self.start).max(0) as u64;
+        self.shown = self.shown.max(passed.saturating_mul(NANOS));
+        self.shown
+    }
+}
+
+/// Nanoseconds of a millisecond.
+const NANOS: u64 = 1_000_000;
+
+/// The monotonic clock: without a running one it shows 0, and every pause is over at once.
+struct Monotonic<'a> {
+    table: &'a mut ResourceTable,
+    running: Option<&'a mut Running>,
+}
+
+impl HasData for Monotonic<'static> {
+    type Data<'a> = Monotonic<'a>;
+}
+
+/// A pause that lasts.
+struct Timer(Option<BoxFuture<'static, ()>>);
+
+impl Pollable for Timer {
+    fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async {
+            if let Some(pause) = &mut self.0 {
+                pause.await;
+                self.0 = None;
+            }
+        })
+    }
 }
 
 struct Over;
@@ -134,22 +239,32 @@ impl Pollable for Over {
     }
 }
 
-impl clocks::monotonic_clock::Host for Sleepless<'_> {
+impl clocks::monotonic_clock::Host for Monotonic<'_> {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(0)
+        Ok(self.running.as_mut().map_or(0, |running| running.now()))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
         Ok(1)
     }
 
-    fn subscribe_instant(&mut self, _: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let over = self.table.push(Over)?;
-        subscribe(self.table, over)
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let now = self.now()?;
+        self.subscribe_duration(when.saturating_sub(now))
     }
 
     fn subscribe_duration(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.subscribe_instant(nanoseconds)
+        match &self.running {
+            Some(running) => {
+                let timer = Timer(Some(running.clock.pause(nanoseconds.div_ceil(NANOS))));
+                let timer = self.table.push(timer)?;
+                subscribe(self.table, timer)
+            }
+            None => {
+                let over = self.table.push(Over)?;
+                subscribe(self.table, over)
+            }
+        }
     }
 }
 

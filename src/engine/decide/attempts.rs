@@ -7,7 +7,7 @@ use crate::base::{Effect, Json, limits};
 use crate::engine::backoff;
 use crate::engine::event::{Event, Place, SkipReason};
 use crate::engine::frame::Phase;
-use crate::engine::ports::{Failure, Port, StepError};
+use crate::engine::ports::{Failure, LogLine, Port, StepError};
 use crate::engine::state::IllegalEvent;
 use crate::engine::waiting::Waiting;
 use crate::lang::workflow::OnUnknown;
@@ -34,11 +34,17 @@ impl Deciding<'_> {
         &mut self,
         place: &Place,
         result: Result<Ended, StepError>,
+        lines: Vec<LogLine>,
         took_us: u64,
     ) -> Result<(), IllegalEvent> {
         let at = self.now;
-        if self.state.attempt(self.plan, place).is_none_or(|slot| slot.phase != Phase::Running) {
+        let slot = self.state.attempt(self.plan, place).filter(|slot| slot.phase == Phase::Running);
+        let Some(attempt) = slot.map(|slot| slot.attempt) else {
             return Err(self.illegal("an outcome of an attempt that does not run"));
+        };
+        if !lines.is_empty() {
+            let Place { step, items } = place.clone();
+            self.emit(Event::StepLogged { at, step, items, attempt, lines })?;
         }
         match result {
             Ok(Ended::Done { port, output, rows }) => self.succeed(place, port, output, rows, took_us),

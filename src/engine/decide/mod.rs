@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use self::pause::PAUSED;
 
 use super::event::{Event, Place, RunStatus};
-use super::ports::{Failure, Port, StepError};
+use super::ports::{Failure, LogLine, Port, StepError};
 use super::state::{IllegalEvent, RunState};
 use super::waiting::Waiting;
 use crate::base::{Json, Millis, RunId};
@@ -29,8 +29,8 @@ pub enum Input {
     Begin,
     /// It was loaded from the journal: what was at work then is at work no more.
     Resume,
-    /// An attempt ended. `took_us` is its time in microseconds.
-    Ended { place: Place, result: Result<Ended, StepError>, took_us: u64 },
+    /// An attempt ended. `took_us` is its time in microseconds, `lines` is what it told people.
+    Ended { place: Place, result: Result<Ended, StepError>, lines: Vec<LogLine>, took_us: u64 },
     /// `collect` was evaluated for an item; `place` is the `for_each`.
     Collected { place: Place, item: u32, result: Result<Json, Failure> },
     /// What is to be done at an end with `status` was done: `output` is evaluated, the `on_failure` run is created.
@@ -159,7 +159,7 @@ pub fn decide(plan: &Plan, state: &mut RunState, input: Input, now: Millis) -> R
     match input {
         Input::Begin => deciding.begin()?,
         Input::Resume => deciding.resume()?,
-        Input::Ended { place, result, took_us } => deciding.ended(&place, result, took_us)?,
+        Input::Ended { place, result, lines, took_us } => deciding.ended(&place, result, lines, took_us)?,
         Input::Collected { place, item, result } => deciding.collected(&place, item, result)?,
         Input::Finished { status, output } => deciding.finished(status, output)?,
         Input::Wake => deciding.wake()?,

@@ -39,7 +39,7 @@ impl Driver {
     }
 
     fn not_begun(&mut self, place: &Place, result: Result<Ended, StepError>) -> bool {
-        let ended = Input::Ended { place: place.clone(), result, took_us: 0 };
+        let ended = Input::Ended { place: place.clone(), result, lines: Vec::new(), took_us: 0 };
         self.work.inputs.push_back(ended.into());
         false
     }

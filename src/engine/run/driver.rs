@@ -80,7 +80,7 @@ pub(super) struct Work {
     /// What is done once all that was decided is durable.
     after: Vec<Command>,
     attempts: JoinSet<Done>,
-    /// Outputs in `pending`, as JSON text.
+    /// Outputs in `pending`, as JSON text, and lines.
     pending_bytes: usize,
     /// Values that are committed with `pending`, and the keys that others must not have until then.
     pub(super) writes: Vec<Write>,
@@ -252,7 +252,7 @@ impl Driver {
             self.work.held.extend(held);
         }
         for event in &decision.events {
-            self.work.pending_bytes += output_bytes(event);
+            self.work.pending_bytes += bytes(event);
             self.listened |= match event {
                 Event::StepWaiting { why, .. } => matches!(why, Waiting::Event { .. } | Waiting::Approval { .. }),
                 Event::StepHeld { .. } | Event::RunRetried { .. } => true,
@@ -595,9 +595,11 @@ impl Driver {
 /// process waits for the lease of this one to end.
 const FROZEN_MS: Millis = 5_000;
 
-fn output_bytes(event: &Event) -> usize {
+/// What steps gave to an event: the rest of it is small.
+fn bytes(event: &Event) -> usize {
     match event {
         Event::StepSucceeded { output, .. } => text_len(output),
+        Event::StepLogged { lines, .. } => lines.iter().map(|line| line.text.len()).sum(),
         _ => 0,
     }
 }

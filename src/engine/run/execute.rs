@@ -177,12 +177,15 @@ impl Attempt {
     pub async fn run(self) -> Done {
         let Self { place, work } = self;
         let watch = stopwatch();
+        let mut lines = Vec::new();
         let (result, writes, held) = match work {
             Work::Settled(result) => (result, Vec::new(), Vec::new()),
             Work::Call(call) => {
                 let (name, at_most_once) = (call.step.spec().name.clone(), call.at_most_once);
+                let log = call.call.log.clone();
                 // A panic is a bug in one step and must not take the run's other steps with it.
                 let caught = std::panic::AssertUnwindSafe(call.run(&place)).catch_unwind().await;
+                lines = log.take();
                 match caught {
                     Ok((result, None)) => (result, Vec::new(), Vec::new()),
                     Ok((result, Some((writes, held)))) => (result, writes, held),
@@ -197,7 +200,7 @@ impl Attempt {
             }
         };
         let took_us = watch.elapsed().as_micros() as u64;
-        Done { input: Input::Ended { place, result, took_us }, writes, held, lost: None }
+        Done { input: Input::Ended { place, result, lines, took_us }, writes, held, lost: None }
     }
 }
 

@@ -69,6 +69,17 @@ impl Keys {
         self.0.store.value(space, key, self.0.clock.now()).await
     }
 
+    /// Keys that begin with `prefix`, in order, after `after`, with their values, whoever holds them; at most `limit`.
+    pub async fn values(
+        &self,
+        space: Space,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Json)>, StoreError> {
+        self.0.store.values(space, prefix, after, limit, self.0.clock.now()).await
+    }
+
     /// Writes values outside of any run's commit, for keys that the caller holds or that nobody holds.
     pub async fn put(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.0.store.put(writes).await

@@ -11,6 +11,7 @@ mod follow;
 mod ids;
 pub mod keys;
 pub mod lanes;
+mod logged;
 mod mail;
 mod observer;
 mod people;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 pub use self::execute::Steps;
+pub use self::logged::LogPage;
 pub use self::observer::Observer;
 pub use self::people::WordError;
 pub use self::places::Lane;

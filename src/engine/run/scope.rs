@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::base::Millis;
 use crate::engine::event::Place;
 use crate::engine::frame::StepState;
+use crate::engine::ports::Failure;
 use crate::engine::state::RunState;
 use crate::expr::{RunNames, Scope};
 use crate::plan::Plan;
@@ -40,7 +41,8 @@ pub fn scope_of(plan: &Plan, state: &RunState, reads: &[usize], items: &[u32], a
                 scope.steps.insert(id, output.clone());
             }
             Some(StepState::Failed { failure, .. }) => {
-                scope.errors.insert(id, Arc::new(json!({"code": failure.code, "message": failure.message})));
+                let Failure { code, message, details } = failure;
+                scope.errors.insert(id, Arc::new(json!({"code": code, "message": message, "details": details})));
             }
             _ => {}
         }

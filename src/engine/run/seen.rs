@@ -40,7 +40,8 @@ pub enum LoadError {
 impl Engine {
     pub async fn report(&self, run: RunId) -> Result<Seen, LoadError> {
         let (plan, state, row) = self.0.state_of(run).await?;
-        Ok(Seen { row, report: Report::of(&plan, &state) })
+        let lines = self.0.latest_lines(&plan, &state).await?;
+        Ok(Seen { row, report: Report::of(&plan, &state).with_lines(&plan, &state, lines) })
     }
 
     /// Runs that need a person, the oldest first, after `after`: at most `limit`, and the last one looked at if there may be

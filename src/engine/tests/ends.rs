@@ -205,7 +205,7 @@ fn a_list_beside_the_journal_is_an_output() {
     let done =
         crate::engine::decide::Ended::Done { port: crate::engine::ports::OK, output: json!(null), rows: Some(70_000) };
     let place = play.place("a", &[]);
-    play.input(Input::Ended { place, result: Ok(done), took_us: 1 }).unwrap();
+    play.input(Input::Ended { place, result: Ok(done), lines: Vec::new(), took_us: 1 }).unwrap();
     assert!(play.journal.iter().any(|event| matches!(event, Event::StepSucceeded { rows: Some(70_000), .. })));
     assert_eq!(play.picture(), "a=ok succeeded");
 }

@@ -11,7 +11,7 @@ use super::script::{Play, counted, failure, written};
 use crate::base::{Json, RunId};
 use crate::engine::decide::{Approval, Ended, Input, Resolution, decide};
 use crate::engine::event::{Event, ItemOutcome, Place, RunStatus, SkipReason};
-use crate::engine::ports::{Failure, Listen, OK, Port, StepError};
+use crate::engine::ports::{Failure, Listen, LogLevel, LogLine, OK, Port, StepError};
 use crate::engine::report::Report;
 use crate::engine::state::RunState;
 use crate::engine::waiting::Waiting;
@@ -125,6 +125,10 @@ fn events() -> impl Strategy<Value = Event> {
         why,
     });
     let held = numbers().prop_map(|(step, items)| Event::StepHeld { at: 5, step, items, failure: failure() });
+    let logged = (numbers(), 0u32..3, 0usize..3).prop_map(|((step, items), attempt, count)| {
+        let lines = vec![LogLine { level: LogLevel::Warn, text: "so".to_string() }; count];
+        Event::StepLogged { at: 5, step, items, attempt, lines }
+    });
     let taken = (numbers(), "[ab]").prop_map(|((step, items), key)| Event::EventTaken { at: 5, step, items, key });
     let total = prop_oneof![9 => 0u32..4, 1 => any::<u32>()];
     let items = (numbers(), total).prop_map(|((step, items), total)| Event::ItemsStarted { at: 5, step, items, total });
@@ -151,7 +155,7 @@ fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
         1 => created, 16 => started, 8 => succeeded, 3 => failed, 6 => skipped, 3 => waits, 3 => held, 2 => taken,
         9 => items, 6 => item_ended, 2 => stopped, 1 => ending, 2 => end, 2 => retried, 2 => paused,
-        2 => Just(Event::RunResumed { at: 5 })
+        2 => Just(Event::RunResumed { at: 5 }), 4 => logged
     ]
 }
 
@@ -173,7 +177,10 @@ fn inputs() -> impl Strategy<Value = Input> {
     let approval = any::<bool>().prop_map(|approved| Approval { approved, by: None, comment: None });
     let ends = || select(vec![RunStatus::Failed, RunStatus::Cancelled, RunStatus::Succeeded, RunStatus::Waiting]);
     prop_oneof![
-        30 => (place(), result).prop_map(|(place, result)| Input::Ended { place, result, took_us: 1 }),
+        30 => (place(), result, 0usize..3).prop_map(|(place, result, count)| {
+            let lines = vec![LogLine { level: LogLevel::Debug, text: String::new() }; count];
+            Input::Ended { place, result, lines, took_us: 1 }
+        }),
         3 => (place(), resolution).prop_map(|(place, resolution)| Input::Resolve { place, resolution }),
         3 => (place(), approval).prop_map(|(place, approval)| Input::Approve { place, approval }),
         3 => (place(), "[abc]").prop_map(|(place, key)| Input::Deliver { place, key, event: Arc::default() }),

@@ -176,7 +176,7 @@ impl Play {
             "^" => Err(StepError::Later { failure: failure(), after_ms: rest.parse().unwrap() }),
             other => panic!("`{other}` is no word"),
         };
-        Input::Ended { place, result, took_us: 1 }
+        Input::Ended { place, result, lines: Vec::new(), took_us: 1 }
     }
 
     /// Where every step stands, and the run.

@@ -35,8 +35,9 @@ async fn every_broken_file_gets_one_clear_line() {
             guest(|g| g.interface_version = "2.0.0"),
             "it is built for moltrun:step@2.0.0, and this moltrun speaks",
         ),
-        ("sockets", import("wasi:sockets/tcp@0.2.6"), "it imports `wasi:sockets/tcp@0.2.6`, which a transform plugin"),
-        ("network", import("wasi:http/outgoing-handler@0.2.6"), "it imports `wasi:http/outgoing-handler@0.2.6`"),
+        ("sockets", import("wasi:sockets/tcp@0.2.6"), "it imports `wasi:sockets/tcp@0.2.6`, which no plugin is given"),
+        ("network", import("wasi:http/incoming-handler@0.2.6"), "it imports `wasi:http/incoming-handler@0.2.6`"),
+        ("later", import("moltrun:step/state@1.1.0"), "it imports `moltrun:step/state@1.1.0`, which no plugin is given"),
         ("state", vec![], "the name `state` is reserved for built-in steps"),
         ("Upper", vec![], "a plugin is named after its file, and `Upper` is not [a-z][a-z0-9-]*"),
         (

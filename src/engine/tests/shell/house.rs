@@ -14,7 +14,7 @@ use crate::base::json::JsonMap;
 use crate::base::{Effect, Json, Millis, RunId};
 use crate::engine::event::{Event, RunStatus};
 use crate::engine::ports::{
-    OK, Outcome, Query, Rows, RunFilter, RunRow, Space, Step, StepCall, StepError, Store, Wait, Workflows, Write,
+    LogLevel, OK, Outcome, Query, Rows, RunFilter, RunRow, Space, Step, StepCall, StepError, Store, Wait, Workflows, Write,
 };
 use crate::engine::run::{Engine, Parts, Steps, Submission, SubmitError};
 use crate::engine::tests::catalog::spec;
@@ -67,6 +67,9 @@ impl Step for HandStep {
 
     fn run<'a>(&'a self, call: StepCall) -> BoxFuture<'a, Answer> {
         let label = label(&call);
+        if let Some(text) = call.input["says"].as_str() {
+            call.log.push(LogLevel::Info, format!("{text} {label}#{}", call.attempt));
+        }
         self.hands.world.calls.lock().unwrap().push(format!("{}/{label}#{}", call.run, call.attempt));
         if let Some(far) = &self.hands.world.far
             && FAR.contains(&&*self.spec.name)

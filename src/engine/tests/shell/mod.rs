@@ -6,6 +6,7 @@ mod events;
 mod follow;
 pub mod house;
 mod lists;
+mod logged;
 mod mail;
 mod pausing;
 mod people;

@@ -12,7 +12,7 @@ use super::life::Act;
 use crate::base::{Effect, Json, Millis, RunId};
 use crate::engine::decide::{Approval, Ended, Resolution};
 use crate::engine::event::Place;
-use crate::engine::ports::{Failure, Listen, Port, StepError};
+use crate::engine::ports::{Failure, Listen, LogLevel, LogLine, Port, StepError};
 use crate::engine::tests::catalog::STEPS;
 use crate::engine::tests::random::{Random, mixed};
 use crate::engine::waiting::Waiting;
@@ -94,6 +94,13 @@ impl Cues {
             0..6 => Err(StepError::Permanent(failure("far.permanent"))),
             _ => Err(StepError::Transient(failure("far.transient"))),
         }
+    }
+
+    /// What an attempt tells people: nothing, or a line or two that name it.
+    pub fn lines(&self, act: &Act) -> Vec<LogLine> {
+        let mut random = self.draw(act.run, &act.place, 99 << 32 | u64::from(act.attempt) << 8 | u64::from(act.retries));
+        let text = format!("{}#{}", act.place, act.attempt);
+        vec![LogLine { level: LogLevel::Info, text }; random.below(3) as usize]
     }
 
     /// What `collect` gives.

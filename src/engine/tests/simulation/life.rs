@@ -224,7 +224,7 @@ impl Life {
             _ => None,
         };
         if let Some(ended) = settled {
-            self.inputs.push_back(Input::Ended { place, result: Ok(ended), took_us: 1 });
+            self.inputs.push_back(Input::Ended { place, result: Ok(ended), lines: Vec::new(), took_us: 1 });
         } else if planned.effect == Effect::Pure {
             let ended = self.act(world, &command);
             self.inputs.push_back(ended);
@@ -291,7 +291,8 @@ impl Life {
         let (run, place) = (self.state.id, place.clone());
         let (attempt, started_at, retries) = (*attempt, *started_at, self.state.retries);
         let act = Act { run, place: place.clone(), uses: &planned.uses, attempt, retries, started_at, calls };
-        Input::Ended { place, result: world.cues.act(&act), took_us: 1 }
+        let lines = world.cues.lines(&act);
+        Input::Ended { place, result: world.cues.act(&act), lines, took_us: 1 }
     }
 
     /// Claims the `once` keys of the attempts about to be said.
@@ -321,7 +322,7 @@ impl Life {
             match result {
                 None => self.unsaid.push(command),
                 Some(result) => {
-                    self.inputs.push_back(Input::Ended { place: place.clone(), result, took_us: 0 });
+                    self.inputs.push_back(Input::Ended { place: place.clone(), result, lines: Vec::new(), took_us: 0 });
                 }
             }
         }
