@@ -30,7 +30,7 @@ fail() { echo "plugins/build.sh: $*" >&2; exit 1; }
 
 # Rust guests are of this workspace; the sdk is what they stand on.
 rust_guests() { for manifest in */Cargo.toml; do dirname "$manifest"; done | grep -vx sdk; }
-other_guests() { for script in */build.sh; do [ ! -f "$script" ] || dirname "$script"; done | grep -vx templates || true; }
+other_guests() { for script in */build.sh; do [ ! -f "$script" ] || dirname "$script"; done | grep -vxE 'templates|tests' || true; }
 
 mode=build
 wanted=

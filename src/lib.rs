@@ -56,6 +56,11 @@
 //! 10. **Secrets are `Secret`** from the moment they are read: not in the journal, the logs, errors or answers.
 //! 11. **Time and randomness have one door**, [`engine::clock`]; everyone else is handed a `Clock`.
 #![deny(unsafe_code)]
+
+// What the fuzzer drives is tried by tests too, under the name it has outside.
+#[cfg(test)]
+extern crate self as moltrun;
+
 pub mod app;
 pub mod base;
 pub mod cli;

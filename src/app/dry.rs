@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::engine::ports::{Clock, StoreError, Workflows};
-use crate::engine::run::{Engine, Observer, Parts};
+use crate::engine::run::{Engine, Observer, Parts, Steps as Live};
 use crate::senders::Senders;
 use crate::steps::dry::{self, Recorder};
 use crate::store::dry::DryStore;
@@ -47,8 +47,7 @@ impl DryRun {
         let parts = Parts {
             store: store.clone(),
             clock,
-            catalog: Arc::new(registry.catalog),
-            steps: registry.steps,
+            steps: Live::new(registry.into_set()),
             workflows,
             observers,
             workers: config.engine.workers,

@@ -192,6 +192,13 @@ pub const PLUGIN_SCHEMA_NODES: usize = 5_000;
 /// over it.
 pub const PLUGIN_SCHEMA_DEPTH: usize = 128;
 
+/// Schemas that a value of `with:` is held against when a workflow is checked, one for each place and schema: what is
+/// beyond is judged when the step runs. Far more than a value that a person writes meets; a tenth of a second.
+pub const SCHEMA_VISITS: usize = 200_000;
+
+/// Mistakes that are told of one step's `with:`.
+pub const SCHEMA_MISFITS: usize = 20;
+
 /// Component-model handles of one plugin call; a guest that makes more traps.
 pub const PLUGIN_HANDLES: usize = 1_000;
 
@@ -207,6 +214,10 @@ pub const PLUGIN_CACHE_ENTRIES: usize = 512;
 
 /// A compiled plugin. Machine code is about three times the size of its component.
 pub const PLUGIN_CACHE_ENTRY: usize = 256 * 1024 * 1024;
+
+/// What a plugin said of itself, kept beside its compiled code, as JSON text: several long schemas. A plugin that says more
+/// is asked at every start.
+pub const PLUGIN_KEPT: usize = 1024 * 1024;
 
 /// Time one plugin call may take unless the plugin's grant names another, in milliseconds. A step's `timeout` can only
 /// shorten it.

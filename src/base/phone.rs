@@ -13,6 +13,7 @@
 //! Only the plans are libphonenumber's. The crates that bring them bring a parser too, which strips a trunk prefix twice
 //! (`8 800 555 35 35` in Russia) and reads letters as digits, and would so write to a stranger.
 
+pub mod place;
 mod plans;
 
 use std::fmt;

@@ -8,8 +8,14 @@ use super::setup::colour;
 use super::{Command, Globals, LogFormat, out};
 
 pub fn start(globals: &Globals, command: &Command) {
-    // A daemon tells what it does; a command only what is wrong.
-    let usual = if matches!(command, Command::Serve | Command::Sandbox(_)) { "info" } else { "warn" };
+    let usual = match command {
+        // A daemon tells what it does.
+        Command::Serve | Command::Sandbox(_) => "info",
+        // They say themselves what is not granted, and what a step logs.
+        Command::Plugin(_) => "error",
+        // A command tells only what is wrong.
+        _ => "warn",
+    };
     let level = match (globals.quiet, globals.verbose) {
         (true, _) => "error",
         (false, 0) => usual,

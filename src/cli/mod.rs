@@ -12,6 +12,7 @@ mod graph;
 mod logging;
 pub mod out;
 mod plan;
+mod plugin;
 mod progress;
 mod run;
 mod runs;
@@ -73,6 +74,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// What a broadcast would do: recipients, exclusions, samples, the end; sends nothing
     Plan(plan::PlanArgs),
+    /// Plugins: write one, build it, look into it, call it
+    Plugin(plugin::PluginArgs),
     /// Run one workflow once, in the foreground
     Run(run::RunArgs),
     /// The daemon: triggers, engine, API
@@ -100,6 +103,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args).await,
             Command::Validate(args) => validate::run(&globals, args).await,
             Command::Plan(args) => plan::run(&globals, args).await,
+            Command::Plugin(args) => plugin::run(&globals, args).await,
             Command::Run(args) => run::run(&globals, args).await,
             Command::Serve => serve::run(&globals).await,
             Command::Sandbox(args) => sandbox::run(args).await,

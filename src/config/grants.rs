@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::nearest::nearest;
 use crate::base::{Secret, limits};
 use crate::lang::diagnostic::Diagnostics;
 use crate::lang::reader::{self, Fields};
@@ -10,11 +9,7 @@ use crate::lang::yaml::Entry;
 use crate::wasm::{Grant, HostPattern};
 
 /// `<plugin>: { http, secrets, state, memory, timeout, sha256 }`. `secrets` are those of the configuration.
-pub fn read(
-    entry: &Entry,
-    secrets: &BTreeMap<String, Option<Secret>>,
-    found: &mut Diagnostics<'_>,
-) -> Option<Grant> {
+pub fn read(entry: &Entry, secrets: &BTreeMap<String, Option<Secret>>, found: &mut Diagnostics<'_>) -> Option<Grant> {
     let mut fields = Fields::open(&entry.value, format!("the grant of `{}`", entry.key), found)?;
     let http = fields.optional("http");
     let named = fields.optional("secrets");
@@ -56,11 +51,7 @@ fn hosts(entry: &Entry, found: &mut Diagnostics<'_>) -> Vec<HostPattern> {
 }
 
 /// Names of the section `secrets`.
-fn names(
-    entry: &Entry,
-    secrets: &BTreeMap<String, Option<Secret>>,
-    found: &mut Diagnostics<'_>,
-) -> BTreeSet<String> {
+fn names(entry: &Entry, secrets: &BTreeMap<String, Option<Secret>>, found: &mut Diagnostics<'_>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for item in reader::list(&entry.value, found).unwrap_or_default() {
         let Some(name) = reader::text(item, found) else { continue };
@@ -69,11 +60,11 @@ fn names(
             continue;
         }
         let shown = reader::shown(&name);
-        let help = match nearest(&name, secrets.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("add it: `secrets: {{ {shown}: ${{{shown}}} }}`"),
-        };
-        found.error("unknown-secret", item.span.clone(), format!("there is no secret `{shown}`")).help(help);
+        let diagnostic = found.error("unknown-secret", item.span.clone(), format!("there is no secret `{shown}`"));
+        match secrets.is_empty() {
+            true => diagnostic.help(format!("add it: `secrets: {{ {shown}: ${{{shown}}} }}`")),
+            false => diagnostic.known(&name, "secrets", secrets.keys().map(String::as_str).collect::<Vec<_>>()),
+        }
     }
     names
 }

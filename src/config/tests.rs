@@ -223,6 +223,43 @@ fn an_address_for_others_is_one_that_a_path_can_follow() {
 }
 
 #[test]
+fn grants_name_what_a_plugin_may_use() {
+    let text = "secrets: { CRM_TOKEN: abcdefgh, other: abcdefgh }
+grants:
+  crm: { http: [API.crm.example, '*.shop.example:8443', '10.0.0.5:8080'], secrets: [CRM_TOKEN], state: true, memory: 16MiB, timeout: 2s }
+  scorer: {}
+";
+    let config = load(text, &[], Need::Everything).unwrap();
+    let grant = &config.grants["crm"];
+    let hosts: Vec<String> = grant.http.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["api.crm.example:443", "*.shop.example:8443", "10.0.0.5:8080"]);
+    assert_eq!(grant.secrets.iter().collect::<Vec<_>>(), ["CRM_TOKEN"]);
+    assert_eq!((grant.state, grant.memory_bytes, grant.timeout_ms), (true, Some(16 << 20), Some(2_000)));
+    assert_eq!(config.grants["scorer"], crate::wasm::Grant::default());
+    let hosts = vec!["a.example"; 65].join(", ");
+    for (grant, expected) in [
+        ("http: ['*']", "`*` would grant every host"),
+        ("http: ['*:443']", "`*:443` would grant every host"),
+        ("http: ['https://a.example']", "`https://a.example` has no port from 1 to 65535"),
+        ("http: [a.example/x]", "`a.example/x` names no host"),
+        ("http: a.example", "a list"),
+        (&format!("http: [{hosts}]"), "a grant names at most 64 hosts"),
+        ("secrets: [CRM_TOKN]", "there is no secret `CRM_TOKN` (did you mean `CRM_TOKEN`?)"),
+        ("state: perhaps", "perhaps"),
+        ("hosts: [a.example]", "the grant of `crm` has no key `hosts`"),
+    ] {
+        let text = format!("secrets: {{ CRM_TOKEN: abcdefgh }}\ngrants: {{ crm: {{ {grant} }} }}\n");
+        let message = load(&text, &[], Need::Everything).unwrap_err();
+        assert!(message.contains(expected), "{grant}: {message}");
+    }
+    let message = load("grants: { crm: { secrets: [TOKEN] } }\n", &[], Need::Everything).unwrap_err();
+    assert!(message.contains("add it: `secrets: { TOKEN: ${TOKEN} }`"), "{message}");
+    // Where no secret is needed, one that is not set has a name all the same.
+    let text = "secrets: { TOKEN: '${TOKEN}' }\ngrants: { crm: { secrets: [TOKEN] } }\n";
+    assert!(load(text, &[], Need::Shape).unwrap().grants["crm"].secrets.contains("TOKEN"));
+}
+
+#[test]
 fn secrets_have_names_and_values() {
     let text = "secrets: { shop: '${SHOP}', crm-2: plain }\n";
     let config = load(text, &[("SHOP", "s3cret")], Need::Everything).unwrap();

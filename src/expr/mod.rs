@@ -32,8 +32,8 @@ use std::sync::Arc;
 use crate::base::{Json, Millis, RunId};
 use code::Code;
 
-pub use references::{Reference, References};
-pub use template::Template;
+pub use references::{Beyond, Part, Reference, References};
+pub use template::{Gives, Template};
 pub use tree::{Tree, TreeError};
 pub use value::Context;
 

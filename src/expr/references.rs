@@ -17,12 +17,40 @@ pub struct Reference {
     pub path: Vec<String>,
     /// Bytes of the source: the root and its path.
     pub span: Range<usize>,
+    /// How the expression goes on into the value, from the first bracket: the `[0]` and `name` of `steps.x.rows[0].name`.
+    pub beyond: Box<[Beyond]>,
+}
+
+/// A step into a value that is no plain name, or comes after one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    pub part: Part,
+    /// Bytes of the source: what is between the brackets, or the name.
+    pub span: Range<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Name(String),
+    Index(usize),
+    /// Nobody knows before it is evaluated.
+    Computed,
 }
 
 impl Reference {
     /// The first name after the root: the `intent` of `steps.intent.score`.
     pub fn first(&self) -> Option<&str> {
         self.path.first().map(String::as_str)
+    }
+
+    /// The bytes of the name at `index` of the path; the whole where blanks stand between the names.
+    pub fn name_span(&self, index: usize) -> Range<usize> {
+        let names = self.path.iter().take(index + 1).map(|name| name.len() + 1);
+        let (whole, end) = (self.dotted().len(), self.root.len() + names.sum::<usize>());
+        match self.path.get(index) {
+            Some(name) if whole == self.span.len() => self.span.start + end - name.len()..self.span.start + end,
+            _ => self.span.clone(),
+        }
     }
 
     /// As it is written: `steps.intent.score`.
@@ -117,10 +145,71 @@ impl References {
             }
             let span = word.span.start + offset..end + offset;
             callable(name, &path, text(index) == "(", span.clone())?;
-            self.0.push(Reference { root: name.to_string(), path, span });
+            let beyond = beyond(source, &words[index..], offset).into();
+            self.0.push(Reference { root: name.to_string(), path, span, beyond });
         }
         Ok(())
     }
+}
+
+/// What follows a path: brackets and names, as far as they are plain. A slice ends it.
+fn beyond(source: &str, words: &[Token], offset: usize) -> Vec<Beyond> {
+    let text = |index: usize| words.get(index).map_or("", |t: &Token| t.text(source));
+    let kind = |index: usize| words.get(index).map(|t: &Token| t.kind);
+    let mut found = Vec::new();
+    let mut at = 0;
+    loop {
+        let word = at + 1;
+        let part = match (text(at), kind(word)) {
+            (".", Some(Kind::Word)) if !found.is_empty() => Part::Name(text(word).to_string()),
+            (".", Some(Kind::Number)) => match text(word).parse() {
+                Ok(index) => Part::Index(index),
+                Err(_) => return found,
+            },
+            ("[", Some(kind)) => {
+                let Some(close) = closing(source, &words[at..]).map(|close| at + close) else { return found };
+                let inside = word..close;
+                if inside.clone().any(|index| text(index) == ":") || inside.is_empty() {
+                    return found;
+                }
+                let span = words[word].span.start + offset..words[close - 1].span.end + offset;
+                let written = text(word);
+                let part = match kind {
+                    Kind::Text if inside.len() == 1 && !written.contains('\\') => {
+                        match written.get(1..written.len().saturating_sub(1)) {
+                            Some(name) => Part::Name(name.to_string()),
+                            None => return found,
+                        }
+                    }
+                    Kind::Number if inside.len() == 1 => written.parse().map_or(Part::Computed, Part::Index),
+                    _ => Part::Computed,
+                };
+                found.push(Beyond { part, span });
+                at = close + 1;
+                continue;
+            }
+            _ => return found,
+        };
+        let span = words[word].span.start + offset..words[word].span.end + offset;
+        found.push(Beyond { part, span });
+        at += 2;
+    }
+}
+
+/// The index of the bracket that closes the first of `words`.
+fn closing(source: &str, words: &[Token]) -> Option<usize> {
+    let mut depth = 0usize;
+    for (index, word) in words.iter().enumerate().filter(|(_, word)| word.kind == Kind::Mark) {
+        match word.text(source) {
+            "[" | "(" | "{" => depth += 1,
+            "]" | ")" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(index);
+        }
+    }
+    None
 }
 
 /// MiniJinja overlooks what it cannot read at the end of an expression.
@@ -189,6 +278,38 @@ mod tests {
             ("now() - 1", vec!["now"]),
         ] {
             assert_eq!(names(source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_the_names() {
+        let cases: &[(&str, &[&str])] = &[
+            ("steps.x.rows[0].name", &["[0]", "name"]),
+            ("steps.x['a b'].c[1]", &["a b", "c", "[1]"]),
+            ("steps.x.rows.0.name", &["[0]", "name"]),
+            ("steps.x.rows[vars.n].name", &["?", "name"]),
+            ("steps.x.rows[-1].name", &["?", "name"]),
+            ("steps.x.rows[{'a': 1}.a]", &[]),
+            ("steps.x.rows[1:].name", &[]),
+            ("steps.x.rows[", &[]),
+            ("steps.x.rows | first", &[]),
+            ("steps.x.rows[0][\"k\"] + 1", &["[0]", "k"]),
+        ];
+        for (source, expected) in cases {
+            let found = References::of_expression(source).unwrap();
+            let shown = |beyond: &Beyond| match &beyond.part {
+                Part::Name(name) => name.clone(),
+                Part::Index(index) => format!("[{index}]"),
+                Part::Computed => "?".to_string(),
+            };
+            let reference = found.iter().next().unwrap();
+            assert_eq!(reference.beyond.iter().map(shown).collect::<Vec<_>>(), *expected, "{source}");
+            for beyond in reference.beyond.iter() {
+                if let Part::Name(name) = &beyond.part {
+                    assert_eq!(source[beyond.span.clone()].trim_matches(['\'', '"']), name);
+                }
+            }
+            assert_eq!(&source[reference.name_span(0)], "x");
         }
     }
 

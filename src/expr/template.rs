@@ -47,6 +47,17 @@ struct Statements {
     env: OnceLock<Box<Environment<'static>>>,
 }
 
+/// What a text of a workflow gives when it is rendered, as far as its form says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Nothing to evaluate: the text as it stands.
+    Itself,
+    /// A text that nobody knows yet.
+    Text,
+    /// Exactly one `{{ expr }}`: a value of any kind. Also a template that does not parse, of which nothing is known.
+    Anything,
+}
+
 /// The name a template with statements has in its own environment.
 const NAME: &str = "text";
 
@@ -66,16 +77,25 @@ impl Template {
         text.contains("{{") || text.contains("{%") || text.contains("{#")
     }
 
+    /// What `text` gives. Nothing is evaluated.
+    pub fn gives(text: &str) -> Gives {
+        if !Self::is_one(text) {
+            return Gives::Itself;
+        }
+        match segments::cut(text) {
+            Ok(segments) if typed(text, &segments).is_none() && Self::compile(text).is_ok() => Gives::Text,
+            _ => Gives::Anything,
+        }
+    }
+
     /// Compiles `text`; an error says where in it.
     pub fn compile(text: &str) -> Result<Self, SyntaxError> {
         env::check_length(text)?;
         let segments = segments::cut(text)?;
         let mut references = References::default();
         analyse(text, &segments, &mut references)?;
-        let form = if let [Segment::Expression(span)] = &segments[..]
-            && text.len() == span.len() + delimiters(text)
-        {
-            Form::Typed(expression(text, span.clone())?)
+        let form = if let Some(span) = typed(text, &segments) {
+            Form::Typed(expression(text, span)?)
         } else if segments.iter().any(|segment| matches!(segment, Segment::Tag(_))) {
             Form::Statements(Statements::compile(text)?)
         } else {
@@ -135,6 +155,14 @@ impl Statements {
         let template = env.get_template(NAME).map_err(fail)?;
         template.render_captured_to(context.root(), &mut out).map_err(fail)?;
         Ok(String::from_utf8_lossy(&out.0).into_owned())
+    }
+}
+
+/// The inside of the expression that is the whole of `text`, if one is.
+fn typed(text: &str, segments: &[Segment]) -> Option<Range<usize>> {
+    match segments {
+        [Segment::Expression(span)] if text.len() == span.len() + delimiters(text) => Some(span.clone()),
+        _ => None,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::base::phone::Region;
 use crate::base::{Effect, Json};
 
@@ -15,7 +18,7 @@ pub struct StepSpec {
     pub effect: Effect,
     pub ports: Ports,
     pub fields: Fields,
-    /// JSON Schema of the output, where the step has one (plugin steps): what `steps.<id>` may be asked for.
+    /// JSON Schema of the output, where the step has one (plugin steps, and built-in ones with a fixed form): what `steps.<id>` may be asked for.
     pub output: Option<Json>,
     /// Time for one attempt when neither step nor workflow names one, in milliseconds.
     pub timeout_ms: u64,
@@ -131,6 +134,38 @@ pub struct Catalog {
     secrets: Option<BTreeSet<String>>,
     /// Where phone numbers without a country code are meant; None: they are mistakes.
     pub region: Option<Region>,
+    /// Reads scripts; None: only the names in them are checked.
+    pub scripts: Option<ScriptReader>,
+}
+
+/// What tells whether a text is a script: the engine that is to run it.
+#[derive(Clone)]
+pub struct ScriptReader(Arc<dyn Fn(&str) -> Result<(), ScriptMistake> + Send + Sync>);
+
+/// Why a text is no script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptMistake {
+    /// A lowercase fragment.
+    pub message: String,
+    /// The byte of the text where it shows, if it is known.
+    pub at: Option<usize>,
+}
+
+impl ScriptReader {
+    pub fn new(read: impl Fn(&str) -> Result<(), ScriptMistake> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// Whether `code` can be run; nothing of it is.
+    pub fn read(&self, code: &str) -> Result<(), ScriptMistake> {
+        (self.0)(code)
+    }
+}
+
+impl fmt::Debug for ScriptReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScriptReader")
+    }
 }
 
 impl Catalog {

@@ -18,8 +18,12 @@ pub enum FileError {
 /// The bytes of the regular file at `path`, links followed, if there are at most `limit`.
 pub fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
     // Before it is opened: opening a pipe would wait for its other end.
-    if !fs::metadata(path)?.is_file() {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
         return Err(FileError::NotRegular);
+    }
+    if found.len() > limit as u64 {
+        return Err(FileError::TooLarge(limit));
     }
     let mut bytes = Vec::new();
     // Whatever its size is said to be: it may grow while it is read, and files of `/proc` say 0.

@@ -6,6 +6,7 @@
 //! two steps of the same way.
 
 pub mod catalog;
+mod code;
 pub mod cron;
 pub mod diagnostic;
 pub mod file;
@@ -25,6 +26,7 @@ pub mod yaml;
 mod yaml_tests;
 
 pub use catalog::{Catalog, StepSpec};
+pub use code::CodePlace;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use name::{is_identifier, is_workflow_name};
 pub use parse::{Parsed, parse};

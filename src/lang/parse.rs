@@ -1,5 +1,6 @@
 //! The whole of one workflow file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::diagnostic::Diagnostics;
@@ -64,6 +65,7 @@ pub fn parse(folder: &Path, vars: &JsonMap, found: &mut Diagnostics<'_>) -> Opti
         retention_ms,
         steps,
         output,
+        code: BTreeMap::new(),
     };
     Some(Parsed { workflow, spans: Spans::new(root) })
 }

@@ -2,11 +2,21 @@
 //! bounded before they are compiled: in size, in the nodes they have once references are followed (which makes recursion and
 //! doubling impossible), in where references lead (inside the schema only), and in how patterns match (in linear time).
 
-use jsonschema::{Draft, PatternOptions, Validator};
+pub mod access;
+pub mod holed;
+mod judge;
+#[cfg(test)]
+mod judge_tests;
+pub mod misfit;
+
+use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 
 use crate::base::Json;
 use crate::base::json::text_len;
 use crate::base::limits::{PLUGIN_SCHEMA, PLUGIN_SCHEMA_DEPTH, PLUGIN_SCHEMA_NODES};
+use holed::Holed;
+use judge::{At, Judge};
+use misfit::{Misfit, What};
 
 /// Longest error shown; a schema or a value may be part of it.
 const ERROR_BYTES: usize = 300;
@@ -55,17 +65,9 @@ impl Schema {
             return Err("it is not an object".to_string().into());
         }
         Walk::new(&json).visit(&json)?;
-        let validator = jsonschema::options()
-            .offline()
-            // Whatever `$schema` says: older drafts read references in other ways than the walk does.
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(1 << 20))
-            .build(&json);
-        let validator = validator.map_err(|error| {
+        let validator = options().build(&json).map_err(|error| {
             let pointer = error.instance_path().to_string();
-            let unescaped = |part: &str| part.replace("~1", "/").replace("~0", "~");
-            let at = pointer.split('/').skip(1).map(unescaped).collect();
-            SchemaError { at, message: clean(&format!("at `{pointer}`: {error}"), ERROR_BYTES) }
+            SchemaError { at: parts(&pointer), message: clean(&format!("at `{pointer}`: {error}"), ERROR_BYTES) }
         })?;
         Ok(Self { json, validator })
     }
@@ -86,6 +88,47 @@ impl Schema {
         };
         self.validator.iter_errors(value).take(most).map(one).collect()
     }
+}
+
+/// What cannot fit `schema` of a value in which templates may stand for strings, whatever these give: the first `most`
+/// mistakes. A value without templates is one that the validator takes, or there is a mistake.
+pub fn misfits<'s>(schema: &'s Json, value: &Holed<'_>, most: usize) -> Vec<Misfit<'s>> {
+    // Compiled for constants only: what a template gives is judged when the step runs.
+    let compiled = value.constant.and_then(|constant| Some((constant, Schema::of(schema.clone()).ok()?)));
+    if compiled.as_ref().is_some_and(|(constant, schema)| schema.validator.is_valid(constant)) {
+        return Vec::new();
+    }
+    let mut found: Vec<Misfit<'s>> = Vec::new();
+    for misfit in Judge::new(schema).judge(schema, value, &At::ROOT, None).misfits {
+        if found.len() < most && !found.contains(&misfit) {
+            found.push(misfit);
+        }
+    }
+    if let Some((constant, compiled)) = compiled
+        && found.is_empty()
+    {
+        let said = |error: jsonschema::ValidationError<'_>| Misfit {
+            at: parts(error.instance_path().as_str()),
+            what: What::Said(clean(&error.masked().to_string(), ERROR_BYTES)),
+            described: None,
+        };
+        found.extend(compiled.validator.iter_errors(constant).take(most).map(said));
+    }
+    found
+}
+
+/// How every schema of ours is compiled.
+fn options<'i>() -> ValidationOptions<'i> {
+    jsonschema::options()
+        .offline()
+        // Whatever `$schema` says: older drafts read references in other ways than the walk does.
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(1 << 20))
+}
+
+/// The keys and indexes of a JSON pointer.
+fn parts(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()
 }
 
 fn too_large(bytes: usize) -> String {

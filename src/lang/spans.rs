@@ -1,7 +1,7 @@
 //! Where the parts of a workflow stand in its file.
 
-use super::Span;
 use super::yaml::{Node, Value};
+use super::{CodePlace, Span};
 
 /// The positions of a file's keys and values, by path. They are looked up in the tree itself: a table of all paths
 /// could be far larger than the file.
@@ -27,6 +27,13 @@ impl Spans {
     pub fn key(&self, path: &[&str]) -> Span {
         let (key, value) = self.find(path);
         key.unwrap_or(value)
+    }
+
+    /// Where the lines of the code at `path` stand in the file, if they are lines of it.
+    pub fn code(&self, path: &[&str], source: &str) -> Option<CodePlace> {
+        let node = self.node(path)?;
+        let Value::String(text) = &node.value else { return None };
+        CodePlace::of(text, source, &node.span)
     }
 
     /// The place of the bytes `word` of the value at `path`, when that is a text: its escapes, folds and indentation

@@ -1,10 +1,12 @@
 //! The checked form of one workflow file. It holds no positions (those are in [`super::Spans`]), so that it can be stored,
 //! hashed and compared; templates and expressions are still text here and are compiled by `plan`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::CodePlace;
 use crate::base::json::{Json, JsonMap};
 
 /// One workflow.
@@ -35,6 +37,10 @@ pub struct Workflow {
     /// What a caller gets: templates over the steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+    /// Where the scripts of its steps stand in the file, by step id. Not of the workflow's content: a moved line is not
+    /// another workflow.
+    #[serde(skip)]
+    pub code: BTreeMap<String, CodePlace>,
 }
 
 /// How many runs with one key go on at once.
@@ -59,9 +65,8 @@ pub enum Overflow {
     CancelRunning,
 }
 
-#[cfg(test)]
 impl Workflow {
-    /// A workflow for tests that need one and look at nothing of it but the name.
+    /// A workflow for the call of a step outside any run, which looks at nothing of it but the name.
     pub fn without_steps(name: &str) -> Self {
         Self {
             name: name.to_string(),
@@ -77,6 +82,7 @@ impl Workflow {
             retention_ms: None,
             steps: Vec::new(),
             output: None,
+            code: BTreeMap::new(),
         }
     }
 }

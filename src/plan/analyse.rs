@@ -27,6 +27,19 @@ pub(super) struct Problem {
     /// Keys and indexes from the root of the file.
     pub path: Vec<String>,
     pub part: Part,
+    pub weight: Weight,
+}
+
+/// What a mistake is to whoever meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// The workflow cannot run.
+    Error,
+    /// It goes against what a step says of itself today. A file must not; a stored plan may be older than the step, and what
+    /// its run meets is judged there.
+    Contract,
+    /// It may be meant so.
+    Warning,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +60,14 @@ pub(super) struct Problems {
 
 impl Problems {
     fn new() -> Self {
-        let beyond = Problem { code: "", message: String::new(), help: None, path: Vec::new(), part: Part::Value };
+        let beyond = Problem {
+            code: "",
+            message: String::new(),
+            help: None,
+            path: Vec::new(),
+            part: Part::Value,
+            weight: Weight::Error,
+        };
         Self { found: Vec::new(), beyond }
     }
 
@@ -56,7 +76,7 @@ impl Problems {
             return &mut self.beyond;
         }
         let path = path.iter().map(|part| part.to_string()).collect();
-        self.found.push(Problem { code, message: message.into(), help: None, path, part });
+        self.found.push(Problem { code, message: message.into(), help: None, path, part, weight: Weight::Error });
         let last = self.found.len() - 1;
         &mut self.found[last]
     }
@@ -101,7 +121,14 @@ pub(super) fn analyse<'c, 'w>(workflow: &'w Workflow, catalog: &'c Catalog) -> A
     let specs: Vec<_> = layout.slots.iter().map(|slot| spec(slot, catalog, &mut problems)).collect();
     let graph = graph::build(&layout, &specs, &mut problems);
     reach::check(&layout, &graph, &mut problems);
-    let names = Names { workflow, layout: &layout, graph: &graph, region: catalog.region };
+    let names = Names {
+        workflow,
+        layout: &layout,
+        graph: &graph,
+        specs: &specs,
+        region: catalog.region,
+        scripts: catalog.scripts.as_ref(),
+    };
     let triggers = workflow
         .triggers
         .iter()

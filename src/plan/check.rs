@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::analyse::{Analysis, Part, analyse};
-use super::{Checked, digest, hooks};
+use super::analyse::{Analysis, Part, Weight, analyse};
+use super::{Checked, digest, hooks, script};
 use crate::base::json::JsonMap;
 use crate::lang::catalog::FieldKind;
 use crate::lang::{Catalog, Diagnostics, Parsed, Source, Spans};
@@ -16,10 +16,11 @@ pub fn check(source: &Source, folder: &Path, catalog: &Catalog, vars: &JsonMap) 
         // The path is part of the plan, which is stored as JSON.
         found.error("bad-path", 0..0, "the path of the file's folder is not UTF-8").help("rename the folder");
     }
-    let Some(Parsed { workflow, spans }) = crate::lang::parse(folder, vars, &mut found) else {
+    let Some(Parsed { mut workflow, spans }) = crate::lang::parse(folder, vars, &mut found) else {
         return Checked { name: None, plan: None, diagnostics: found.finish() };
     };
     let name = Some(workflow.name.clone());
+    workflow.code = script::places(&workflow, catalog, &spans, &source.text);
     let workflow = Arc::new(workflow);
     let analysis = analyse(&workflow, catalog);
     for problem in &analysis.problems.found {
@@ -29,7 +30,12 @@ pub fn check(source: &Source, folder: &Path, catalog: &Catalog, vars: &JsonMap) 
             Part::Value => spans.value(&path),
             Part::Word(word) => spans.word(&path, &source.text, word.clone()),
         };
-        found.error(problem.code, span, problem.message.clone()).help = problem.help.clone();
+        let message = problem.message.clone();
+        let diagnostic = match problem.weight {
+            Weight::Error | Weight::Contract => found.error(problem.code, span, message),
+            Weight::Warning => found.warning(problem.code, span, message),
+        };
+        diagnostic.help = problem.help.clone();
     }
     idle_timeouts(&analysis, &spans, &mut found);
     hooks::secrets(&workflow, catalog, &spans, &mut found);

@@ -1,11 +1,12 @@
 //! From an analysis to a plan; the stored form and its digest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::analyse::{Analysis, Parts, analyse};
+use super::analyse::{Analysis, Parts, Weight, analyse};
 use super::fields::Input;
 use super::graph::Graph;
 use super::layout::{Role, Slot};
@@ -14,7 +15,7 @@ use super::{Plan, PlanConcurrency, PlanForEach, PlanOnce, PlanStep};
 use crate::base::hex::hex;
 use crate::base::{Effect, Json, limits};
 use crate::lang::workflow::{Join, OnUnknown, Retry, StepDef};
-use crate::lang::{Catalog, StepSpec, Workflow};
+use crate::lang::{Catalog, CodePlace, StepSpec, Workflow};
 
 /// The form of stored plans. Version 1 had no blocks and numbered the steps of the file, so a run of a version 1 plan goes
 /// on unless it had a `for_each`.
@@ -27,7 +28,8 @@ pub struct RestoreError(pub String);
 /// The plan of a workflow in which the analysis found nothing wrong; None if it did.
 pub(super) fn assemble(workflow: &Arc<Workflow>, analysis: Analysis<'_, '_>) -> Option<Plan> {
     let Analysis { problems, layout, specs, graph, triggers, key, parts, output } = analysis;
-    if !problems.found.is_empty() || graph.order.len() != layout.slots.len() {
+    if problems.found.iter().any(|problem| problem.weight != Weight::Warning) || graph.order.len() != layout.slots.len()
+    {
         return None;
     }
     let mut steps = Vec::with_capacity(layout.slots.len());
@@ -42,7 +44,7 @@ pub(super) fn assemble(workflow: &Arc<Workflow>, analysis: Analysis<'_, '_>) -> 
     let plan_triggers = workflow.triggers.iter().cloned().zip(triggers);
     let concurrency = workflow.concurrency.as_ref().zip(key);
     Some(Plan {
-        digest: digest(&Stored { version: VERSION, workflow }).into(),
+        digest: digest(&Stored::of(workflow)).into(),
         name: workflow.name.as_str().into(),
         vars: Arc::new(Json::Object(workflow.vars.clone())),
         default_inputs: Arc::new(defaults),
@@ -142,6 +144,15 @@ fn placed(index: usize, slot: &Slot<'_>, graph: &Graph, step: PlanStep) -> PlanS
 struct Stored<'w> {
     version: u64,
     workflow: &'w Workflow,
+    /// Beside what the digest is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'w BTreeMap<String, CodePlace>>,
+}
+
+impl<'w> Stored<'w> {
+    fn of(workflow: &'w Workflow) -> Self {
+        Self { version: VERSION, workflow, code: None }
+    }
 }
 
 /// Of the compact JSON text. String keys, finite numbers, and a path that `check` has seen to be text: making it cannot
@@ -153,7 +164,8 @@ fn digest(stored: &impl Serialize) -> String {
 impl Plan {
     /// The form that is saved under the digest.
     pub fn stored(&self) -> Json {
-        serde_json::to_value(Stored { version: VERSION, workflow: &self.workflow }).unwrap_or_default()
+        let code = Some(&self.workflow.code).filter(|code| !code.is_empty());
+        serde_json::to_value(Stored { code, ..Stored::of(&self.workflow) }).unwrap_or_default()
     }
 
     /// A plan back from its stored form; an error says what the catalog of today lacks.
@@ -162,8 +174,11 @@ impl Plan {
         if !matches!(version, Some(1..=VERSION)) {
             return Err(RestoreError(format!("its form is version {}, not {VERSION}", stored["version"])));
         }
-        let workflow: Arc<Workflow> = serde_json::from_value(stored["workflow"].clone())
+        let mut workflow: Workflow = serde_json::from_value(stored["workflow"].clone())
             .map_err(|error| RestoreError(format!("its form is not that of a workflow: {error}")))?;
+        // Places are only for messages.
+        workflow.code = serde_json::from_value(stored["code"].clone()).unwrap_or_default();
+        let workflow = Arc::new(workflow);
         if version == Some(1)
             && let Some(step) = workflow.steps.iter().find(|step| step.for_each.is_some())
         {
@@ -174,11 +189,20 @@ impl Plan {
         let mut analysis = analyse(&workflow, catalog);
         // The region of today may not be that of the day it was stored: its step says so when it is reached, and the run can be
         // looked at and ended.
-        analysis.problems.found.retain(|problem| !recipients::CODES.contains(&problem.code));
+        let problems = &mut analysis.problems.found;
+        problems.retain(|problem| problem.weight == Weight::Error && !recipients::CODES.contains(&problem.code));
         let reasons = analysis.problems.found.iter().take(5);
         let reasons: Vec<_> = reasons.map(|p| format!("{}: {}", p.path.join("."), p.message)).collect();
         let plan = assemble(&workflow, analysis).ok_or_else(|| RestoreError(reasons.join("; ")))?;
         // That of the form it was stored in, whatever its version.
-        Ok(Self { digest: digest(stored).into(), ..plan })
+        let digest = match stored.get("code") {
+            Some(_) => {
+                let mut stored = stored.clone();
+                stored.as_object_mut().map(|stored| stored.shift_remove("code"));
+                digest(&stored)
+            }
+            None => digest(stored),
+        };
+        Ok(Self { digest: digest.into(), ..plan })
     }
 }

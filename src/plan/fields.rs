@@ -5,11 +5,12 @@ use serde_json::Value as Json;
 use super::analyse::{Part, Problems, expression, tree_errors};
 use super::layout::Slot;
 use super::references::{Names, Place};
+use super::script;
 use super::with::{Field as Compiled, With};
 use crate::base::json::kind;
 use crate::base::{Effect, duration, time};
 use crate::expr::{Expr, Tree};
-use crate::lang::catalog::{Field, FieldKind, Fields};
+use crate::lang::catalog::{Field, FieldKind, Fields, SCOPE};
 use crate::lang::diagnostic::suggestion;
 use crate::lang::schema::{Schema, SchemaError};
 use crate::lang::{StepSpec, is_identifier, is_workflow_name};
@@ -50,12 +51,8 @@ pub(super) fn compile(
                     continue;
                 }
             },
-            Some((Fields::Schema(schema), spec)) => {
-                schema_property(schema, &spec.name, key, value, &path, cx.problems);
-                Some(cx.tree(value, &path))
-            }
             // A bare expression of an unknown step would look like text; a template is one anywhere.
-            Some((Fields::Any, _)) | None => Some(cx.tree(value, &path)),
+            Some((Fields::Schema(_) | Fields::Any, _)) | None => Some(cx.tree(value, &path)),
         };
         input.with.fields.extend(compiled.map(|field| (key.clone(), field)));
     }
@@ -68,7 +65,8 @@ pub(super) fn compile(
         let required: Vec<&str> = match &spec.fields {
             Fields::Known(known) => known.iter().filter(|field| field.required).map(|field| field.name).collect(),
             Fields::Schema(schema) => {
-                schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+                super::misfits::check(schema, &spec.name, given, slot, problems);
+                Vec::new()
             }
             Fields::Any => Vec::new(),
         };
@@ -245,7 +243,11 @@ impl Cx<'_, '_> {
                 }
             },
             FieldKind::Script => match value {
-                Json::String(_) => Some(Compiled::Tree(Tree::Constant(value.clone()))),
+                Json::String(code) => {
+                    let scope = script::compile(code, path, self.place, self.names, self.problems)?;
+                    self.input.with.fields.push((SCOPE.to_string(), Compiled::Tree(scope)));
+                    Some(Compiled::Tree(Tree::Constant(value.clone())))
+                }
                 _ => self.wrong(path, "JavaScript", value),
             },
             FieldKind::Repeatable => match value {
@@ -344,52 +346,5 @@ impl Cx<'_, '_> {
             compiled.extend(self.condition(source, &path).map(|expr| (name.clone(), expr)));
         }
         Some(Compiled::Conditions(compiled))
-    }
-}
-
-/// What a plugin's schema lets us prove of one property: that it is known, and that a constant has its type or is one of
-/// its values. The plugin's host validates the rest when it is called.
-fn schema_property(schema: &Json, step: &str, key: &str, value: &Json, path: &[&str], problems: &mut Problems) {
-    let properties = schema["properties"].as_object();
-    let Some(property) = properties.and_then(|properties| properties.get(key)) else {
-        if schema["additionalProperties"] == Json::Bool(false) {
-            let known = properties.into_iter().flat_map(|properties| properties.keys()).map(String::as_str);
-            let known: Vec<&str> = known.collect();
-            problems.add("unknown-key", path, Part::Key, format!("`{step}` has no input `{key}`")).help =
-                suggestion(key, "inputs", known);
-        }
-        return;
-    };
-    if matches!(value, Json::String(text) if crate::expr::Template::is_one(text)) {
-        return;
-    }
-    let types: Vec<&str> = match &property["type"] {
-        Json::String(one) => vec![one],
-        Json::Array(many) => many.iter().filter_map(Json::as_str).collect(),
-        _ => Vec::new(),
-    };
-    if !types.is_empty() && !types.iter().any(|name| has_type(value, name)) {
-        let message = format!("expected {}, found {}", types.join(" or "), kind(value));
-        problems.add("wrong-type", path, Part::Value, message);
-    } else if let Some(values) = property["enum"].as_array()
-        && !values.contains(value)
-    {
-        let listed: Vec<_> =
-            values.iter().take(40).map(|value| format!("`{}`", value.as_str().unwrap_or("…"))).collect();
-        problems.add("bad-value", path, Part::Value, "this is none of its values").help =
-            Some(format!("known values: {}", listed.join(", ")));
-    }
-}
-
-fn has_type(value: &Json, name: &str) -> bool {
-    match name {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        _ => true,
     }
 }

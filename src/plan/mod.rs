@@ -13,12 +13,16 @@ mod folder;
 mod graph;
 mod hooks;
 pub mod inputs;
+mod javascript;
 mod layout;
+mod misfits;
+mod outputs;
 mod parts;
 mod reach;
 mod recipients;
 mod references;
 mod render;
+mod script;
 mod triggers;
 mod with;
 
@@ -169,5 +173,7 @@ pub struct Checked {
 mod block_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,9 @@ fn for_each(parts: &mut Parts, block: usize, place: Place<'_>, names: &Names<'_>
         problems.add("not-a-list", &slot.at(&["for_each", "in"]), Part::Value, message).help =
             Some(format!("what its `collect` gave is `steps.{id}.collected`"));
     }
+    if let Some(items) = &parts.items {
+        names.no_list(items, &slot.at(&["for_each", "in"]), problems);
+    }
     let path = slot.at(&["for_each", "as"]);
     if crate::expr::is_reserved(&each.name) {
         let message = format!("`as: {}` hides what expressions know by that name", each.name);

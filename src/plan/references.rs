@@ -5,8 +5,9 @@ use super::graph::Graph;
 use super::layout::Layout;
 use crate::base::phone::Region;
 use crate::expr::{FUNCTIONS, Reference};
-use crate::lang::Workflow;
+use crate::lang::catalog::ScriptReader;
 use crate::lang::diagnostic::suggestion;
+use crate::lang::{StepSpec, Workflow};
 
 /// Where an expression stands, and what is known there besides.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +51,11 @@ pub(super) struct Names<'a> {
     pub workflow: &'a Workflow,
     pub layout: &'a Layout<'a>,
     pub graph: &'a Graph,
+    /// Of each step, as in the analysis.
+    pub specs: &'a [Option<&'a StepSpec>],
     /// Where phone numbers without a country code are meant.
     pub region: Option<Region>,
+    pub scripts: Option<&'a ScriptReader>,
 }
 
 const RUN: &[&str] = &["id", "workflow", "started_at", "attempt"];
@@ -63,7 +67,11 @@ impl Names<'_> {
         match root {
             _ if place.items.contains(&root) => {}
             "index" if !place.items.is_empty() => {}
-            "output" if place.output => {}
+            "output" if place.output => {
+                if let At::Step(container) = place.at {
+                    self.own_output(reference, container, path, problems);
+                }
+            }
             "incoming" if place.incoming => {}
             "event" => {}
             _ if FUNCTIONS.contains(&root) => {}
@@ -164,10 +172,19 @@ impl Names<'_> {
             return;
         };
         if self.is_visible(other, at) {
+            self.parts(reference, other, path, problems);
             return;
         }
         let (message, help) = self.why_not(id, other, at, root);
         problems.add("not-upstream", path, word, message).help = help;
+    }
+
+    /// The ids of the steps whose output can be read at `at`, in order.
+    pub fn visible(&self, at: At) -> Vec<&str> {
+        let mut ids: Vec<&str> =
+            self.layout.ids.iter().filter(|(_, number)| self.is_visible(**number, at)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     fn is_visible(&self, other: usize, at: At) -> bool {

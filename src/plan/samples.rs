@@ -68,8 +68,56 @@ pub(super) fn catalog() -> Catalog {
     let schema = json!({"type": "object", "required": ["text"], "additionalProperties": false, "properties": {
         "text": {"type": "string"}, "keywords": {"type": "array"}, "mode": {"enum": ["fast", "exact"]}}});
     add("keyword-score/score", Effect::Pure, ok(), Fields::Schema(schema));
+    catalog.insert(push());
     catalog.insert_broken_plugin("crm-sync", "it is for interface 2.0.0, this host has 1.0.0");
     catalog
+}
+
+/// A plugin step whose schemas say much.
+pub(super) fn push() -> StepSpec {
+    let input = json!({
+        "type": "object", "required": ["contact"], "additionalProperties": false,
+        "properties": {
+            "contact": {"$ref": "#/$defs/contact"},
+            "tags": {"type": "array", "maxItems": 3, "uniqueItems": true, "items": {"type": "string", "pattern": "^[a-z]+$"}},
+            "mode": {"enum": ["fast", "exact"], "description": "how carefully doubles are looked for"},
+            "priority": {"type": "integer", "minimum": 1, "maximum": 5},
+            "extra": {"type": "object", "propertyNames": {"pattern": "^x_"}, "additionalProperties": {"type": ["string", "null"]}},
+            "via": {"oneOf": [
+                {"type": "object", "properties": {"kind": {"const": "mail"}, "address": {"type": "string"}},
+                    "required": ["kind", "address"], "additionalProperties": false},
+                {"type": "object", "properties": {"kind": {"const": "chat"}, "session": {"type": "string"}},
+                    "required": ["kind", "session"], "additionalProperties": false},
+                {"type": "string", "title": "the name of a channel"}]},
+            "note": {"type": ["string", "null"]},
+            "when": {"type": "object", "properties": {"from": {"type": "integer"}, "to": {"type": "integer"}},
+                "if": {"required": ["from"]}, "then": {"required": ["to"]}},
+        },
+        "$defs": {"contact": {
+            "type": "object", "required": ["name", "phones"], "additionalProperties": false,
+            "properties": {
+                "name": {"type": "string", "minLength": 2, "description": "as it is shown"},
+                "phones": {"type": "array", "minItems": 1, "items": {
+                    "type": "object", "required": ["number"], "properties": {"number": {"type": "string"}}}},
+                "age": {"type": "integer"},
+            }}},
+    });
+    let output = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "id": {"type": "string"},
+            "score": {"type": "integer"},
+            "is_new": {"type": "boolean"},
+            "matches": {"type": "array", "items": {"type": "object", "additionalProperties": false,
+                "properties": {"id": {"type": "string"}, "name": {"type": "string"}}}},
+            "by_field": {"type": "object", "additionalProperties": {"$ref": "#/$defs/score"}},
+            "raw": {},
+            "seen": {"type": "object", "properties": {"first": {"type": "string"}, "last": {"type": "string"}}},
+        },
+        "$defs": {"score": {"type": "object", "additionalProperties": false, "properties": {"points": {"type": "number"}}}},
+    });
+    let ports = Ports::Fixed(["ok", "duplicate"].map(str::to_string).to_vec());
+    StepSpec { output: Some(output), ..spec("crm/push", Effect::Pure, ports, Fields::Schema(input)) }
 }
 
 pub(super) fn source(text: &str) -> Source {

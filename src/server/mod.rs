@@ -5,6 +5,7 @@ mod attention;
 mod guard;
 mod hooks;
 mod metrics;
+mod plugins;
 mod problem;
 mod runs;
 mod schedules;
@@ -21,6 +22,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use tokio::sync::watch;
 
 use crate::base::{Secret, limits};
 use crate::engine::ports::{Clock, Query, RunFilter};
@@ -31,6 +33,7 @@ use crate::triggers::schedule::Schedules;
 use crate::triggers::webhook::Secrets;
 
 pub use self::metrics::Metrics;
+pub use self::plugins::PluginSeen;
 pub use self::problem::Problem;
 pub use self::serve::{Bounds, serve};
 
@@ -43,6 +46,8 @@ pub struct Server {
     pub live: Live,
     pub schedules: Schedules,
     pub senders: Arc<Senders>,
+    /// As they stand at this moment.
+    pub plugins: watch::Receiver<Arc<Vec<PluginSeen>>>,
     pub metrics: Arc<Metrics>,
     pub token: Option<Secret>,
     pub webhook_secret: Option<Secret>,
@@ -59,6 +64,7 @@ pub fn router(server: Server) -> Router {
         .route("/api/v1/workflows/{name}/graph", get(workflows::graph))
         .route("/api/v1/workflows/{name}/runs", post(workflows::run))
         .route("/api/v1/schedules", get(schedules::list))
+        .route("/api/v1/plugins", get(plugins::list))
         .route("/api/v1/senders", get(senders::list))
         .route("/api/v1/senders/opt-outs", get(senders::opt_outs))
         .route("/api/v1/senders/opt-out", post(senders::opt_out))

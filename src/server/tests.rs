@@ -10,8 +10,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::{RunRow, StoreError};
-use crate::engine::run::{Parts, Steps};
-use crate::lang::Catalog;
+use crate::engine::run::{Parts, StepSet, Steps};
 use crate::store::memory::MemoryStore;
 use crate::triggers::live::Served;
 use crate::triggers::schedule;
@@ -36,8 +35,7 @@ async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
     let parts = Parts {
         store: store.clone(),
         clock: clock.clone(),
-        catalog: Arc::new(Catalog::default()),
-        steps: Steps::default(),
+        steps: Steps::new(StepSet::default()),
         observers: Vec::new(),
         workflows: Arc::new(live.clone()),
         retention_ms: None,
@@ -55,6 +53,7 @@ async fn server(query: Option<Arc<dyn Query>>) -> Arc<Server> {
         live,
         schedules,
         senders: Arc::new(Senders::new(std::collections::BTreeMap::new(), None, clock)),
+        plugins: tokio::sync::watch::channel(Arc::default()).1,
         metrics: Arc::default(),
         token: None,
         webhook_secret: None,

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Problem, Server};
+use super::{PluginSeen, Problem, Server};
 use crate::base::Json;
 use crate::base::json::JsonMap;
 use crate::engine::run::Submission;
@@ -20,7 +20,10 @@ use crate::triggers::live::ServedWorkflow;
 pub async fn list(State(server): State<Arc<Server>>) -> Body<Json> {
     let served = server.live.now();
     let workflows: Vec<_> = served.workflows().iter().map(summary).collect();
-    Body(json!({"workflows": workflows, "problems": served.problems()}))
+    let plugins = server.plugins.borrow().clone();
+    let mut problems = served.problems().to_vec();
+    problems.extend(plugins.iter().filter_map(PluginSeen::problem));
+    Body(json!({"workflows": workflows, "problems": problems}))
 }
 
 pub async fn show(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Result<Body<Json>, Problem> {

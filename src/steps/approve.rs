@@ -2,6 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use serde_json::json;
 
 use super::{due, field, permanent, text};
 use crate::base::json::bounded;
@@ -28,7 +29,7 @@ pub fn spec() -> StepSpec {
     let summary = "parks the run until a person approves (`ok`), rejects (`rejected`), or the time is over (`timeout`)";
     let mut spec = super::spec("approve", summary, Effect::Pure, fields);
     spec.ports = Ports::Fixed(["ok", "rejected", "timeout"].map(String::from).to_vec());
-    spec
+    super::giving(spec, json!({"by": {}, "comment": {}}))
 }
 
 impl Step for Approve {
@@ -56,8 +57,6 @@ fn asked(call: &StepCall) -> Result<Wait, StepError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::steps::testing::call;
 

@@ -23,19 +23,22 @@ pub mod unconfigured;
 pub mod wait;
 pub mod wait_for;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use serde_json::json;
 
 use crate::base::{Effect, Json, Millis, duration, limits};
 use crate::engine::ports::{Failure, Step, StepCall, StepError};
-use crate::engine::run::Steps;
+use crate::engine::run::StepSet;
 use crate::lang::Catalog;
 use crate::lang::catalog::{Field, FieldKind, Fields, Ports, StepSpec};
 
 /// Every step that workflows may use: what the checker knows of it, and what runs it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Registry {
     pub catalog: Catalog,
-    pub steps: Steps,
+    pub steps: HashMap<Arc<str>, Arc<dyn Step>>,
 }
 
 impl Registry {
@@ -44,6 +47,16 @@ impl Registry {
         let spec = step.spec().clone();
         self.steps.insert(Arc::from(spec.name.as_str()), step);
         self.catalog.insert(spec);
+    }
+
+    /// Adds a step that runs where it is used already, and that no workflow may begin to use.
+    pub fn add_unseen(&mut self, step: Arc<dyn Step>) {
+        self.steps.insert(Arc::from(step.spec().name.as_str()), step);
+    }
+
+    /// As the engine takes it.
+    pub fn into_set(self) -> StepSet {
+        StepSet { catalog: Arc::new(self.catalog), steps: self.steps }
     }
 }
 
@@ -58,6 +71,12 @@ fn spec(name: &str, summary: &str, effect: Effect, fields: Vec<Field>) -> StepSp
         output: None,
         timeout_ms: limits::STEP_TIMEOUT_MS,
     }
+}
+
+/// The same with an output that is a mapping of these properties (JSON Schemas) and no others.
+fn giving(spec: StepSpec, properties: Json) -> StepSpec {
+    let output = json!({"type": "object", "additionalProperties": false, "properties": properties});
+    StepSpec { output: Some(output), ..spec }
 }
 
 fn field(name: &'static str, kind: FieldKind, required: bool, summary: &'static str) -> Field {

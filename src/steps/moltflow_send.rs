@@ -138,5 +138,6 @@ pub fn spec() -> StepSpec {
         field("region", FieldKind::Region, false, "The country of a number without its code, such as US"),
         text("text", "The message"),
     ];
-    super::spec("moltflow.send", "Sends a WhatsApp text message", Effect::AtMostOnce, fields)
+    let spec = super::spec("moltflow.send", "Sends a WhatsApp text message", Effect::AtMostOnce, fields);
+    super::giving(spec, json!({"message_id": {}, "timestamp": {}}))
 }

@@ -46,31 +46,32 @@ fn ttl() -> Field {
     field("ttl", FieldKind::Duration, false, "how long it is kept, such as `30d`; default: for ever")
 }
 
+/// What all of them give.
+fn value(spec: StepSpec) -> StepSpec {
+    super::giving(spec, json!({"value": {}}))
+}
+
 /// For the catalog. Output: `{value}`, null if there is none.
 pub fn get() -> StepSpec {
-    super::spec("state.get", "the value of a key", Effect::Idempotent, vec![key()])
+    value(super::spec("state.get", "the value of a key", Effect::Idempotent, vec![key()]))
 }
 
 /// For the catalog. Output: `{value}`.
 pub fn set() -> StepSpec {
     let fields = vec![key(), field("value", FieldKind::Any, true, "what is kept"), ttl()];
-    super::spec("state.set", "keeps a value under a key", Effect::Idempotent, fields)
+    value(super::spec("state.set", "keeps a value under a key", Effect::Idempotent, fields))
 }
 
 /// For the catalog. Output: `{value}`, the sum.
 pub fn increment() -> StepSpec {
     let by = field("by", FieldKind::Number, false, "what is added; default: 1");
-    super::spec(
-        "state.increment",
-        "adds to the number of a key; no value counts as 0",
-        Effect::Idempotent,
-        vec![key(), by, ttl()],
-    )
+    let summary = "adds to the number of a key; no value counts as 0";
+    value(super::spec("state.increment", summary, Effect::Idempotent, vec![key(), by, ttl()]))
 }
 
 /// For the catalog. Output: `{value}`, what was there.
 pub fn delete() -> StepSpec {
-    super::spec("state.delete", "forgets a key", Effect::Idempotent, vec![key()])
+    value(super::spec("state.delete", "forgets a key", Effect::Idempotent, vec![key()]))
 }
 
 impl Step for State {

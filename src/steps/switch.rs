@@ -18,7 +18,7 @@ impl Default for Switch {
             field("cases", FieldKind::Conditions, true, "names and their conditions; the first that holds wins");
         let mut spec = spec("switch", "leaves by the first case that holds, or by `else`", Effect::Pure, vec![cases]);
         spec.ports = Ports::KeysOf("cases");
-        Self(spec)
+        Self(super::giving(spec, json!({"case": {"type": "string"}})))
     }
 }
 

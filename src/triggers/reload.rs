@@ -12,6 +12,9 @@
 //! served: its workflow stays as it last was, marked stale, and the mistakes are logged once and shown by the API until the
 //! file changes again. The last good version is held in memory only: a start knows nothing but the files.
 //!
+//! **Plugins.** When other steps are there, every file is checked anew: what was invalid because of a plugin is served as soon
+//! as that plugin is there, and what no longer fits stays as it was, marked stale.
+//!
 //! **Names.** The file that serves a name keeps it: another file that claims it is a mistake of that other file, until the
 //! first one drops the name or goes. A file that is moved takes its workflow along. A file that is deleted ends its workflow;
 //! a folder that can no longer be read does not, since nobody knows what is in it.
@@ -26,6 +29,7 @@ use super::live::{Live, Served, ServedWorkflow};
 use crate::base::json::JsonMap;
 use crate::engine::clock::stopwatch;
 use crate::engine::ports::Clock;
+use crate::engine::run::Steps;
 use crate::lang::{Catalog, Diagnostic, Severity, Source, render};
 use crate::plan::{CheckedFile, Folder, Plan, Stamp, calls_of, find};
 
@@ -46,7 +50,8 @@ pub type Refuses = dyn Fn(&Plan) -> Option<String> + Send;
 
 /// What files are checked against.
 pub struct Checker {
-    pub catalog: Arc<Catalog>,
+    /// The steps of the moment: when a plugin changed, every file is checked anew.
+    pub steps: Steps,
     /// Of the configuration.
     pub vars: JsonMap,
     /// A reason why a plan without mistakes cannot be served here.
@@ -57,6 +62,8 @@ pub struct Checker {
 pub struct Files {
     roots: Vec<PathBuf>,
     checker: Checker,
+    /// What files were checked against last.
+    catalog: Arc<Catalog>,
     known: BTreeMap<PathBuf, Known>,
     /// What looked different at the last look: the stamp it had, None for a file that was not there.
     unsettled: HashMap<PathBuf, Option<Stamp>>,
@@ -86,9 +93,12 @@ pub struct Look {
 /// Looks until the daemon stops.
 pub async fn watch(mut files: Files, live: Live, clock: Arc<dyn Clock>, mut stopping: watch::Receiver<bool>) {
     let mut pause_ms = PAUSE_MS;
+    let mut steps = files.checker.steps.subscribe();
     loop {
         tokio::select! {
             () = clock.pause(pause_ms) => {}
+            // `files` holds what says so, and it is here.
+            Ok(()) = steps.changed() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         let looked = tokio::task::spawn_blocking(move || {
@@ -109,8 +119,8 @@ pub async fn watch(mut files: Files, live: Live, clock: Arc<dyn Clock>, mut stop
 }
 
 impl Files {
-    /// `folder` is what the start found at `roots`.
-    pub fn new(roots: Vec<PathBuf>, folder: &Folder, checker: Checker) -> Self {
+    /// `folder` is what the start found at `roots`, checked against `catalog`.
+    pub fn new(roots: Vec<PathBuf>, folder: &Folder, catalog: Arc<Catalog>, checker: Checker) -> Self {
         let plans: HashSet<*const Plan> = folder.plans.iter().map(Arc::as_ptr).collect();
         let known = folder.files.iter().map(|file| {
             let served = file.plan.clone().filter(|plan| plans.contains(&Arc::as_ptr(plan)));
@@ -119,6 +129,7 @@ impl Files {
         let known = known.collect();
         Self {
             roots,
+            catalog,
             checker,
             known,
             unsettled: HashMap::new(),
@@ -128,16 +139,20 @@ impl Files {
         }
     }
 
-    /// Looks at every file and reads those that have changed and settled.
+    /// Looks at every file and reads those that have changed and settled; all of them if the steps are others.
     pub fn look(&mut self) -> Look {
         let found = find(&self.roots);
+        let catalog = self.checker.steps.now().catalog.clone();
+        let is_renewed = !Arc::ptr_eq(&catalog, &self.catalog);
+        self.catalog = catalog;
         let mut unsettled = HashMap::new();
         let mut changed = Vec::new();
         for (path, stamp) in &found.files {
-            if self.known.get(path).is_some_and(|known| known.file.stamp == *stamp) {
+            let is_known = self.known.get(path).is_some_and(|known| known.file.stamp == *stamp);
+            if is_known && !is_renewed {
                 continue;
             }
-            if self.unsettled.get(path) == Some(&Some(*stamp)) {
+            if is_known || self.unsettled.get(path) == Some(&Some(*stamp)) {
                 changed.push((path.clone(), *stamp));
             } else {
                 unsettled.insert(path.clone(), Some(*stamp));
@@ -162,7 +177,7 @@ impl Files {
         for path in gone {
             self.known.remove(&path);
         }
-        let checked = CheckedFile::check_all(&changed, &self.checker.catalog, &self.checker.vars);
+        let checked = CheckedFile::check_all(&changed, &self.catalog, &self.checker.vars);
         for (file, source) in checked {
             if Stamp::read(&file.path) != Some(file.stamp) {
                 // It changed while it was read: what was read may be half of it.
@@ -188,7 +203,7 @@ impl Files {
             let broken = file.diagnostics.iter().any(|found| found.severity == Severity::Error);
             match &served {
                 Some(plan) if broken => {
-                    tracing::error!(workflow = %plan.name, "an edit is not served, the last good version still is:\n{}", drawn.trim_end());
+                    tracing::error!(workflow = %plan.name, "what the file says is not served, the last good version still is:\n{}", drawn.trim_end());
                 }
                 _ => tracing::warn!("{}", drawn.trim_end()),
             }

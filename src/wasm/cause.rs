@@ -3,6 +3,7 @@
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
+pub(super) use super::answers::Cause;
 use super::runtime::GUEST_STACK;
 use super::state::{HostCallFlood, State};
 use super::text::clean;
@@ -14,22 +15,16 @@ use crate::base::limits::PLUGIN_JSON;
 #[error("its time was over")]
 pub(super) struct DeadlineExceeded;
 
-/// A stable code and one line, a clause with the plugin as its subject.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cause {
-    pub(super) code: &'static str,
-    pub(super) text: String,
-}
-
 impl Cause {
-    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+    /// The call took longer than it may.
+    pub(super) fn timeout(timeout_ms: u64) -> Self {
+        Self::new("plugin.timeout", format!("took longer than {}", human(timeout_ms)))
     }
 
     /// What `error`, which ended a call of at most `timeout_ms`, was about.
     pub(super) fn of(error: &wasmtime::Error, state: &State, timeout_ms: u64) -> Self {
         if error.is::<DeadlineExceeded>() {
-            return Self::new("plugin.timeout", format!("took longer than {}", human(timeout_ms)));
+            return Self::timeout(timeout_ms);
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::new("plugin.busy", "found no free place in the pool of instances");

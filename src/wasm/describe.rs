@@ -1,27 +1,13 @@
 //! What a plugin says of itself, checked: nothing of it reaches a catalog, a log or a person unchecked.
 
-use std::collections::BTreeSet;
-
+use super::answers::{self, DescribedStep, Says};
 use super::asks::Asks;
 use super::bindings::moltrun::step::types::{Effect as WitEffect, PluginInfo, SecretRequest, StepInfo};
 use super::hosts::HostPattern;
 use super::imports::Imports;
-use super::text::{clean, is_name};
-use crate::base::limits::{PLUGIN_ASKS, PLUGIN_STEPS, SECRET_NAME};
-use crate::base::{Effect, Json};
-use crate::lang::schema::Schema;
-
-/// Words of the built-in steps: `crm/switch` would promise the ports of `switch` and not have them.
-const RESERVED_STEPS: &[&str] = &[
-    "approve", "call", "error", "fail", "filter", "for_each", "http", "ok", "script", "set", "switch", "wait",
-    "wait_for",
-];
-
-/// Ports every step has or the language gives a meaning.
-const RESERVED_PORTS: &[&str] = &["error", "ok", "else"];
-
-/// Ports of one step.
-const PORTS: usize = 32;
+use super::text::clean;
+use crate::base::Effect;
+use crate::base::limits::{PLUGIN_ASKS, SECRET_NAME};
 
 /// A whole plugin, checked.
 pub(super) struct Described {
@@ -31,41 +17,18 @@ pub(super) struct Described {
     pub(super) asks: Asks,
 }
 
-/// One step, checked.
-pub(super) struct DescribedStep {
-    pub(super) name: String,
-    pub(super) summary: String,
-    pub(super) effect: Effect,
-    pub(super) input: Schema,
-    pub(super) output: Schema,
-    /// `ok` among them.
-    pub(super) ports: Vec<String>,
-}
-
 /// `info` of a component that imports `imports`; an error is one line that says what is wrong.
 pub(super) fn check(info: PluginInfo, imports: Imports) -> Result<Described, String> {
     let asks = check_asks(info.hosts, info.secrets, imports)?;
-    if info.steps.is_empty() {
-        return Err("it offers no step".to_string());
-    }
-    if info.steps.len() > PLUGIN_STEPS {
-        return Err(format!("it offers {} steps, more than the {PLUGIN_STEPS} allowed", info.steps.len()));
-    }
-    let mut names = BTreeSet::new();
-    let mut steps = Vec::with_capacity(info.steps.len());
-    for step in info.steps {
-        if !is_name(&step.name, &['-', '_']) {
-            let name = clean(&step.name, 64);
-            return Err(format!("it offers a step `{name}`; a name is [a-z][a-z0-9_-]*, at most 64 characters"));
-        }
-        if RESERVED_STEPS.contains(&step.name.as_str()) {
-            return Err(format!("it offers a step `{}`; that word is reserved for the built-in one", step.name));
-        }
-        if !names.insert(step.name.clone()) {
-            return Err(format!("it offers the step `{}` twice", step.name));
-        }
-        let name = step.name.clone();
-        steps.push(check_step(step, imports).map_err(|reason| format!("its step `{name}` {reason}"))?);
+    let steps = answers::steps(info.steps.into_iter().map(says).collect())?;
+    let acting = steps.iter().filter(|_| !imports.is_connector()).find_map(|step| match step.effect {
+        Effect::Pure => None,
+        Effect::Idempotent => Some((&step.name, "idempotent")),
+        Effect::AtMostOnce => Some((&step.name, "at-most-once")),
+    });
+    if let Some((name, claimed)) = acting {
+        let why = "a transform plugin has nothing to act with and must say pure";
+        return Err(format!("its step `{name}` claims to be {claimed}; {why}"));
     }
     Ok(Described { version: clean(&info.version, 64), steps, asks })
 }
@@ -106,7 +69,8 @@ fn check_hosts(hosts: &[String]) -> Result<(), String> {
         return Err(format!("it asks for {} hosts, more than the {PLUGIN_ASKS} allowed", hosts.len()));
     }
     for host in hosts {
-        HostPattern::asked(host).map_err(|reason| format!("it asks for the host `{}`, which {reason}", clean(host, 64)))?;
+        HostPattern::asked(host)
+            .map_err(|reason| format!("it asks for the host `{}`, which {reason}", clean(host, 64)))?;
     }
     Ok(())
 }
@@ -117,43 +81,20 @@ fn is_secret(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn check_step(step: StepInfo, imports: Imports) -> Result<DescribedStep, String> {
-    let (effect, claimed) = match step.effect {
-        WitEffect::Pure => (Effect::Pure, "pure"),
-        WitEffect::Idempotent => (Effect::Idempotent, "idempotent"),
-        WitEffect::AtMostOnce => (Effect::AtMostOnce, "at-most-once"),
+fn says(step: StepInfo) -> Says {
+    let StepInfo { name, summary, effect, input_schema, output_schema, ports } = step;
+    let effect = match effect {
+        WitEffect::Pure => Effect::Pure,
+        WitEffect::Idempotent => Effect::Idempotent,
+        WitEffect::AtMostOnce => Effect::AtMostOnce,
     };
-    if effect != Effect::Pure && !imports.is_connector() {
-        return Err(format!("claims to be {claimed}; a transform plugin has nothing to act with and must say pure"));
-    }
-    let input = Schema::parse(&step.input_schema).map_err(|e| format!("has a bad input schema: {e}"))?;
-    if input.json.get("type").and_then(Json::as_str) != Some("object") {
-        return Err("has a bad input schema: its `type` must be `object`, since `with:` is one".to_string());
-    }
-    let output = Schema::parse(&step.output_schema).map_err(|e| format!("has a bad output schema: {e}"))?;
-    let mut ports = vec!["ok".to_string()];
-    if step.ports.len() > PORTS {
-        return Err(format!("has {} ports, more than the {PORTS} allowed", step.ports.len()));
-    }
-    for port in step.ports {
-        let shown = clean(&port, 64);
-        if !is_name(&port, &['_']) {
-            return Err(format!("has a port `{shown}`; a port is [a-z][a-z0-9_]*, at most 64 characters"));
-        }
-        if RESERVED_PORTS.contains(&port.as_str()) {
-            return Err(format!("has a port `{shown}`; that word is reserved"));
-        }
-        if ports.contains(&port) {
-            return Err(format!("has the port `{shown}` twice"));
-        }
-        ports.push(port);
-    }
-    Ok(DescribedStep { name: step.name, summary: clean(&step.summary, 200), effect, input, output, ports })
+    Says { name, summary, effect, input_schema, output_schema, ports }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::PLUGIN_STEPS;
     use crate::wasm::bindings::moltrun::step::types::SecretRequest;
 
     fn step(name: &str) -> StepInfo {
@@ -191,7 +132,10 @@ mod tests {
         let many = || (1..=PLUGIN_ASKS + 1).map(|port| format!("a.example:{port}")).collect::<Vec<_>>();
         let a_few = |count: usize| (0..count).map(|n| secret(&format!("S{n}"), &[])).collect::<Vec<_>>();
         for (info, reason) in [
-            (asking(vec!["API.example:443".into()], vec![]), "it asks for the host `API.example:443`, which is written"),
+            (
+                asking(vec!["API.example:443".into()], vec![]),
+                "it asks for the host `API.example:443`, which is written",
+            ),
             (asking(vec!["api.example".into()], vec![]), "it asks for the host `api.example`, which has no port"),
             (asking(many(), vec![]), "it asks for 65 hosts, more than the 64 allowed"),
             (asking(vec![], a_few(65)), "it asks for 65 secrets, more than the 64 allowed"),
@@ -208,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_connector_may_act() {
-        for (wit, effect) in [(WitEffect::Idempotent, Effect::Idempotent), (WitEffect::AtMostOnce, Effect::AtMostOnce)] {
+        for (wit, effect) in [(WitEffect::Idempotent, Effect::Idempotent), (WitEffect::AtMostOnce, Effect::AtMostOnce)]
+        {
             let acting = info(vec![StepInfo { effect: wit, ..step("one") }]);
             assert_eq!(check(acting, connector()).unwrap().steps[0].effect, effect);
         }

@@ -27,11 +27,13 @@ impl Grant {
     /// What a 32-bit guest can address at most.
     pub const MAX_MEMORY: usize = 4 * 1024 * 1024 * 1024 - 64 * 1024;
 
-    pub(super) fn memory(&self) -> usize {
+    /// Memory of one call in bytes.
+    pub fn memory(&self) -> usize {
         self.memory_bytes.unwrap_or(PLUGIN_MEMORY).min(Self::MAX_MEMORY)
     }
 
-    pub(super) fn timeout(&self) -> u64 {
+    /// Time of one call in milliseconds.
+    pub fn timeout(&self) -> u64 {
         self.timeout_ms.unwrap_or(PLUGIN_TIMEOUT_MS)
     }
 }

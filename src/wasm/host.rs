@@ -117,12 +117,10 @@ impl Host {
         let runtime = Runtime::new(memory_bytes, services)
             .map(Arc::new)
             .map_err(|error| format!("the WASM engine does not start on this machine: {error}"));
-        let cache = config.cache_dir.as_deref().and_then(|dir| match Cache::open(dir) {
-            Ok(cache) => Some(cache),
-            Err(reason) => {
-                tracing::warn!(reason, "compiled plugins are not kept");
-                None
-            }
+        let cache = config.cache_dir.as_deref().zip(runtime.as_ref().ok()).and_then(|(dir, runtime)| {
+            Cache::open(dir, &runtime.engine, runtime.services.clock.clone())
+                .inspect_err(|reason| tracing::warn!(reason, "compiled plugins are not kept"))
+                .ok()
         });
         Self(Arc::new(Shared { config, runtime, cache }))
     }

@@ -170,7 +170,14 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_in_the_form_that_is_compared() {
-        for text in ["a.example:443", "*.a.example:8443", "*:1", "10.0.0.1:65535", "[2001:db8::1]:443", "xn--bcher-kva.example:443"] {
+        for text in [
+            "a.example:443",
+            "*.a.example:8443",
+            "*:1",
+            "10.0.0.1:65535",
+            "[2001:db8::1]:443",
+            "xn--bcher-kva.example:443",
+        ] {
             assert_eq!(asked(text).to_string(), text);
         }
         for (text, reason) in [

@@ -1,5 +1,6 @@
 //! From a component to steps: read, compiled or taken from the cache, checked for what it imports, asked what it offers.
 
+use std::fs;
 use std::sync::Arc;
 
 use wasmtime::component::Component;
@@ -9,6 +10,7 @@ use super::call::{self, Bounds};
 use super::describe::{self, Described};
 use super::host::{Host, Origin, Plugin, Shared};
 use super::imports::{Imports, Reach};
+use super::kept::Kept;
 use super::runtime::Runtime;
 use super::scan::{self, Found};
 use super::state::State;
@@ -36,13 +38,24 @@ impl Host {
                 .await
                 .map_err(|_| "compiling it failed inside the compiler".to_string())??
         };
-        let Ready { digest, bytes, pre, imports } = ready;
+        let Ready { digest, bytes, pre, imports, said } = ready;
 
         let bounds = Bounds { memory_bytes: grant.memory(), timeout_ms: grant.timeout() };
-        let tight = Bounds { timeout_ms: PLUGIN_DESCRIBE_MS, ..bounds };
-        let info = call::describe(&runtime, &pre, name, tight).await;
-        let info = info.map_err(|cause| format!("asked what it offers, it {}", cause.text))?;
+        let said = said.filter(|said| said.memory_bytes <= bounds.memory_bytes);
+        let is_new = said.is_none();
+        let info = match said {
+            Some(said) => said.info(),
+            None => {
+                let tight = Bounds { timeout_ms: PLUGIN_DESCRIBE_MS, ..bounds };
+                let info = call::describe(&runtime, &pre, name, tight).await;
+                info.map_err(|cause| format!("asked what it offers, it {}", cause.text))?
+            }
+        };
+        let said = is_new.then(|| Kept::new(&info, bounds.memory_bytes));
         let Described { version, steps, asks } = describe::check(info, imports)?;
+        if let (Some(cache), Some(said)) = (&shared.cache, said) {
+            cache.said(&digest, said);
+        }
         asks.compare(name, &grant);
 
         let reach = Arc::new(Reach::new(name, &asks, &grant, &runtime.services, &runtime.accounts));
@@ -61,34 +74,83 @@ struct Ready {
     bytes: u64,
     pre: TransformPre<State>,
     imports: Imports,
+    /// What it said of itself when it was first loaded.
+    said: Option<Kept>,
 }
 
 impl Shared {
     fn ready(&self, runtime: &Runtime, name: &str, origin: &Origin, pin: Option<&str>) -> Result<Ready, String> {
-        let Found { bytes, digest } = scan::read(name, origin, self.config.max_file_bytes, pin)?;
-        let component = self.component(runtime, &bytes, &digest)?;
+        scan::check_name(name)
+            .map_err(|reason| format!("a plugin is named after its file: {reason}; rename the file"))?;
+        let known = if pin.is_none() { self.known(origin) } else { None };
+        let cached = known.and_then(|(digest, bytes)| {
+            let (component, said) = self.cache.as_ref()?.get(&digest)?;
+            Some((digest, bytes, component, said))
+        });
+        let (digest, bytes, component, said) = match cached {
+            Some(cached) => cached,
+            None => self.read(runtime, origin, pin)?,
+        };
         let imports = check_imports(runtime, &component)?;
         let pre = runtime
             .linker
             .instantiate_pre(&component)
             .and_then(TransformPre::new)
             .map_err(|e| format!("it does not fit {PACKAGE}@{VERSION}: {}", one_line(&e)))?;
-        Ok(Ready { digest, bytes: bytes.len() as u64, pre, imports })
+        Ok(Ready { digest, bytes, pre, imports, said })
     }
 
-    /// From the cache, or compiled and kept.
-    fn component(&self, runtime: &Runtime, bytes: &[u8], digest: &str) -> Result<Component, String> {
-        let engine = &runtime.engine;
-        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.get(engine, digest)) {
-            return Ok(component);
+    /// A component of this binary, from the cache or compiled and kept.
+    pub(super) fn own(&self, runtime: &Runtime, bytes: &'static [u8]) -> Result<Component, String> {
+        let origin = Origin::Bundled(bytes);
+        let cached = self.known(&origin).and_then(|(digest, _)| self.cache.as_ref()?.get(&digest));
+        match cached {
+            Some((component, _)) => Ok(component),
+            None => self.read(runtime, &origin, None).map(|(_, _, component, _)| component),
         }
-        let component = Component::from_binary(engine, bytes)
-            .map_err(|e| format!("the file is not a component this host can run: {}", one_line(&e)))?;
-        if let Some(cache) = &self.cache {
-            cache.put(engine, digest, &component);
-        }
-        Ok(component)
     }
+
+    /// Digest and length of a component that was loaded before, without reading it.
+    fn known(&self, origin: &Origin) -> Option<(String, u64)> {
+        match origin {
+            Origin::Bundled(bytes) => Some((scan::bundled_digest(bytes)?.to_string(), bytes.len() as u64)),
+            Origin::File(path) => {
+                let found = fs::metadata(path).ok()?;
+                let may_be_read = found.is_file() && found.len() <= self.config.max_file_bytes as u64;
+                self.cache.as_ref().filter(|_| may_be_read)?.seen(path, &found)
+            }
+        }
+    }
+
+    /// A component that has to be read; from the cache all the same, or compiled and kept.
+    fn read(
+        &self,
+        runtime: &Runtime,
+        origin: &Origin,
+        pin: Option<&str>,
+    ) -> Result<(String, u64, Component, Option<Kept>), String> {
+        let found = match origin {
+            Origin::File(path) => fs::metadata(path).ok().map(|found| (path, found)),
+            Origin::Bundled(_) => None,
+        };
+        let Found { bytes, digest } = scan::read(origin, self.config.max_file_bytes, pin)?;
+        let len = bytes.len() as u64;
+        let Some(cache) = &self.cache else { return Ok((digest, len, compile(runtime, &bytes)?, None)) };
+        if let Some((path, found)) = found {
+            cache.saw(path, &found, &digest);
+        }
+        if let Some((component, said)) = cache.get(&digest) {
+            return Ok((digest, len, component, said));
+        }
+        let component = compile(runtime, &bytes)?;
+        cache.put(&digest, &component);
+        Ok((digest, len, component, None))
+    }
+}
+
+fn compile(runtime: &Runtime, bytes: &[u8]) -> Result<Component, String> {
+    Component::from_binary(&runtime.engine, bytes)
+        .map_err(|e| format!("the file is not a component this host can run: {}", one_line(&e)))
 }
 
 /// Checks that the component speaks our interface and wants nothing we do not have; what it wants beyond computing.
@@ -126,7 +188,7 @@ fn is_offered(import: &str, imports: &mut Imports) -> bool {
 }
 
 /// An error and its causes.
-fn one_line(error: &wasmtime::Error) -> String {
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
     let chain: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
     clean(&chain.join(": "), 400)
 }

@@ -18,6 +18,10 @@ impl Quota {
         Self { limit_bytes, used_bytes: 0, refused: false }
     }
 
+    pub(super) fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
     pub(super) fn limit_bytes(&self) -> usize {
         self.limit_bytes
     }

@@ -1,7 +1,6 @@
-//! The WASM engine of the process: its one configuration, its pool, its clock tick.
+//! The WASM engine of the process: its one configuration, its pool, its threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -11,14 +10,13 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::bindings::Transform;
 use super::host::Services;
 use super::imports::{Accounts, link_http};
+use super::measure::Meter;
+use super::slow::Slow;
 use super::state::State;
+use super::ticks::Ticks;
 use super::wasi;
 use crate::base::limits::PLUGIN_CALLS;
-use crate::engine::clock::spawn_ticker;
-
-/// How often guests look up from their work, in milliseconds: fine enough for deadlines and for sharing two cores,
-/// coarse enough to cost nothing.
-pub(super) const TICK_MS: u64 = 10;
+use crate::engine::clock::{Stopwatch, stopwatch};
 
 /// Native stack of a guest: wasmtime's default, spelled out because errors name it.
 pub(super) const GUEST_STACK: usize = 512 * 1024;
@@ -46,11 +44,14 @@ pub(super) struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     /// No more calls at once than the pool has places.
-    pub(super) permits: Semaphore,
+    pub(super) permits: Arc<Semaphore>,
     pub(super) services: Services,
     /// How much each plugin keeps.
     pub(super) accounts: Accounts,
-    ticks: Arc<AtomicU64>,
+    pub(super) ticks: Ticks,
+    pub(super) slow: Slow,
+    /// Counts what calls cost, on an engine that can.
+    pub(super) meter: Option<Arc<Meter>>,
 }
 
 impl Runtime {
@@ -64,44 +65,50 @@ impl Runtime {
                 Engine::new(&config(None))?
             }
         };
+        Self::over(engine, services, None)
+    }
+
+    /// An engine that counts fuel. It makes few calls, so it has no pool.
+    pub(super) fn metered(services: Services, meter: Arc<Meter>) -> wasmtime::Result<Self> {
+        let mut config = config(None);
+        config.consume_fuel(true);
+        Self::over(Engine::new(&config)?, services, Some(meter))
+    }
+
+    fn over(engine: Engine, services: Services, meter: Option<Arc<Meter>>) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine);
         Transform::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         wasi::link(&mut linker)?;
         link_http(&mut linker)?;
 
-        let ticks = Arc::new(AtomicU64::new(0));
-        let (weak, counter) = (engine.weak(), ticks.clone());
-        // On a thread of its own, because guests may keep every worker of the async runtime busy. Weak, so that the
-        // thread ends with the engine.
-        spawn_ticker("wasm-epoch", Duration::from_millis(TICK_MS), move || {
-            let Some(engine) = weak.upgrade() else { return false };
-            counter.fetch_add(1, Ordering::Relaxed);
-            engine.increment_epoch();
-            true
-        })?;
-        Ok(Self { engine, linker, permits: Semaphore::new(PLUGIN_CALLS as usize), services, accounts: Accounts::default(), ticks })
-    }
-
-    /// A deadline `timeout_ms` from now.
-    pub(super) fn deadline(&self, timeout_ms: u64) -> Deadline {
-        let ticks = self.ticks.clone();
-        // One more than the quotient: the tick that is running has begun before.
-        let at = ticks.load(Ordering::Relaxed).saturating_add(timeout_ms.div_ceil(TICK_MS) + 1);
-        Deadline { ticks, at }
+        let ticks = Ticks::of(&engine)?;
+        let permits = Arc::new(Semaphore::new(PLUGIN_CALLS as usize));
+        let (accounts, slow) = (Accounts::default(), Slow::default());
+        Ok(Self { engine, linker, permits, services, accounts, meter, ticks, slow })
     }
 }
 
-/// The end of a call's time, counted in ticks: real time, whatever the wall clock is set to.
-#[derive(Clone, Debug)]
+/// The end of a call's time: real time, whatever the wall clock is set to.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    ticks: Arc<AtomicU64>,
-    at: u64,
+    began: Stopwatch,
+    timeout_ms: u64,
 }
 
 impl Deadline {
-    /// Milliseconds, to the tick; 0 once it has passed.
+    /// `timeout_ms` from now.
+    pub(super) fn after(timeout_ms: u64) -> Self {
+        Self { began: stopwatch(), timeout_ms }
+    }
+
+    /// Milliseconds, rounded up; 0 once it has passed.
     pub(super) fn remaining_ms(&self) -> u64 {
-        self.at.saturating_sub(self.ticks.load(Ordering::Relaxed)) * TICK_MS
+        Duration::from_millis(self.timeout_ms)
+            .saturating_sub(self.began.elapsed())
+            .as_nanos()
+            .div_ceil(1_000_000)
+            .try_into()
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -160,7 +167,7 @@ mod tests {
         let pre = runtime.linker.instantiate_pre(&component).unwrap();
         let mut held = Vec::new();
         for _ in 0..PLUGIN_CALLS {
-            let state = State::new(Attempt::default(), runtime.deadline(1_000), PLUGIN_MEMORY);
+            let state = State::new(Attempt::default(), Deadline::after(1_000), PLUGIN_MEMORY);
             let mut store = Store::new(&runtime.engine, state);
             store.set_epoch_deadline(1_000_000);
             pre.instantiate_async(&mut store).await.unwrap();
@@ -184,16 +191,5 @@ mod tests {
         let on_demand = Engine::new(&config(None)).unwrap();
         let code = pooled.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
         assert_eq!(code, on_demand.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap());
-    }
-
-    #[test]
-    fn the_ticker_ends_with_its_engine() {
-        let runtime = Runtime::new(PLUGIN_MEMORY, Services::none()).unwrap();
-        let ticks = Arc::downgrade(&runtime.ticks);
-        drop(runtime);
-        // The ticker's thread holds the last count; once it is gone the thread's closure is.
-        while ticks.strong_count() > 0 {
-            std::thread::yield_now();
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::bundled::BUNDLED;
+use super::bundled::{BUNDLED, SCRIPT};
 use super::host::Origin;
 use super::text::{clean, is_name};
 use crate::base::hex::hex;
@@ -43,14 +43,28 @@ pub(super) fn scan(dir: Option<&Path>) -> BTreeMap<String, Origin> {
     found
 }
 
-/// The component, if name, size, pin and first bytes are right.
-pub(super) fn read(name: &str, origin: &Origin, limit: usize, pin: Option<&str>) -> Result<Found, String> {
+/// Whether a plugin can be called so; an error says why not.
+pub fn check_name(name: &str) -> Result<(), String> {
     if !is_name(name, &['-']) {
-        return Err(format!("a plugin is named after its file, and `{name}` is not [a-z][a-z0-9-]*; rename the file"));
+        return Err(format!("`{}` is no plugin name; one is [a-z][a-z0-9-]*, at most 64 characters", clean(name, 64)));
     }
     if RESERVED_PLUGINS.contains(&name) {
-        return Err(format!("the name `{name}` is reserved for built-in steps; rename the file"));
+        return Err(format!("`{name}` is reserved for built-in steps"));
     }
+    Ok(())
+}
+
+/// The digest of a component that is part of this binary, as it was written down when it was built.
+pub(super) fn bundled_digest(bytes: &'static [u8]) -> Option<&'static str> {
+    let (name, _) = BUNDLED.iter().chain([&("script", SCRIPT)]).find(|(_, bundled)| *bundled == bytes)?;
+    include_str!("../../plugins/dist/SHA256SUMS").lines().find_map(|line| {
+        let (digest, file) = line.split_once("  ")?;
+        (file.strip_suffix(".wasm") == Some(name)).then_some(digest)
+    })
+}
+
+/// The component, if size, pin and first bytes are right.
+pub(super) fn read(origin: &Origin, limit: usize, pin: Option<&str>) -> Result<Found, String> {
     let bytes: Cow<'static, [u8]> = match origin {
         Origin::File(path) => read_file(path, limit)?.into(),
         Origin::Bundled(bytes) => (*bytes).into(),
@@ -84,5 +98,18 @@ fn look(bytes: &[u8]) -> Result<(), String> {
             .to_string()),
         [0, b'a', b's', b'm', ..] => Err("the file is WebAssembly of an unknown kind, or was cut off".to_string()),
         _ => Err("the file is not WebAssembly".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digests_that_were_written_down_are_right() {
+        for (name, bytes) in BUNDLED.iter().chain([&("script", SCRIPT)]) {
+            assert_eq!(bundled_digest(bytes), Some(hex(&Sha256::digest(bytes)).as_str()), "{name}");
+        }
+        assert_eq!(bundled_digest(b"other"), None);
     }
 }

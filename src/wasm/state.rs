@@ -49,7 +49,7 @@ pub(super) struct HostCallFlood;
 
 impl State {
     pub(super) fn new(attempt: Attempt, deadline: Deadline, memory_bytes: usize) -> Self {
-        let http = Http::new(attempt.outside.clone(), deadline.clone());
+        let http = Http::new(attempt.outside.clone(), deadline);
         Self { attempt, deadline, quota: Quota::new(memory_bytes), host_calls: 0, lines: 0, wasi: None, http }
     }
 

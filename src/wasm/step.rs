@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use super::answers::{self, DescribedStep};
 use super::bindings::TransformPre;
 use super::bindings::moltrun::step::types::{Failure as WitFailure, Output, StepError as WitError};
 use super::call::{self, Bounds};
 use super::cause::Cause;
-use super::describe::DescribedStep;
 use super::imports::{Outside, Reach};
 use super::runtime::Runtime;
 use super::state::{Attempt, State};
-use super::text::{clean, is_name};
-use crate::base::limits::{FAILURE_DETAILS, PLUGIN_JSON, PLUGIN_LATER_MS, PLUGIN_LOG_LINE, STEP_TIMEOUT_MS};
+use crate::base::limits::{PLUGIN_JSON, PLUGIN_LATER_MS, STEP_TIMEOUT_MS};
 use crate::base::{Effect, Json, json};
 use crate::engine::ports::{Failure, Outcome, Port, Step, StepCall, StepError};
 use crate::lang::catalog::{Fields, Ports, StepSpec};
@@ -73,7 +72,8 @@ impl PluginStep {
             outside: self.outside(&call),
         };
         let outside = attempt.outside.clone();
-        let ended = call::run(&plugin.runtime, &plugin.pre, attempt, bounds, &self.name, &input.to_string()).await;
+        let (step, input) = (self.name.clone(), input.to_string());
+        let ended = call::run(&plugin.runtime, &plugin.pre, attempt, bounds, step, input).await;
         let (error, broke) = match ended {
             Ok(Ok(output)) => match self.accept(output) {
                 Ok((port, output)) => {
@@ -105,20 +105,9 @@ impl PluginStep {
 
     /// The guest's port and output, if they are what the step promised.
     fn accept(&self, output: Output) -> Result<(Port, Json), StepError> {
-        let bad = |text: String| self.broke(Cause::new("plugin.bad_output", text));
-        if output.data.len() > PLUGIN_JSON {
-            let text = format!("answered {} bytes, more than the {PLUGIN_JSON} allowed", output.data.len());
-            return Err(self.broke(Cause::new("plugin.too_large", text)));
-        }
-        let data: Json =
-            serde_json::from_str(&output.data).map_err(|e| bad(format!("answered what is not JSON: {e}")))?;
-        self.output.check(&data).map_err(|e| bad(format!("answered against its own output schema: {e}")))?;
-        let port = output.port.unwrap_or_else(|| "ok".to_string());
-        if !self.ports.contains(&port) {
-            let known = self.ports.join(", ");
-            return Err(bad(format!("answered on the port `{}`; it has {known}", clean(&port, 64))));
-        }
-        Ok((port.into(), data))
+        let answer = answers::output(&self.output, &self.ports, &output.data, output.port.as_deref());
+        let (port, output) = answer.map_err(|cause| self.broke(cause))?;
+        Ok((port.into(), output))
     }
 
     /// A failure the guest reports itself, and whether the report is broken.
@@ -145,22 +134,8 @@ impl PluginStep {
     }
 
     fn reported(&self, failure: &WitFailure) -> Result<Failure, StepError> {
-        if !is_name(&failure.code, &['_']) {
-            let text = format!("failed with the code `{}`, which is not [a-z][a-z0-9_]*", clean(&failure.code, 64));
-            return Err(self.broke(Cause::new("plugin.bad_output", text)));
-        }
-        let code = format!("plugin.{}.{}", self.plugin.name, failure.code);
-        let reported = Failure::new(code, clean(&failure.message, PLUGIN_LOG_LINE));
-        let Some(details) = &failure.details else { return Ok(reported) };
-        if details.len() > FAILURE_DETAILS {
-            let text =
-                format!("failed with {} bytes of details, more than the {FAILURE_DETAILS} allowed", details.len());
-            return Err(self.broke(Cause::new("plugin.bad_output", text)));
-        }
-        let details = serde_json::from_str(details).map_err(|e| {
-            self.broke(Cause::new("plugin.bad_output", format!("failed with details that are not JSON: {e}")))
-        })?;
-        Ok(reported.with_details(details))
+        let WitFailure { code, message, details } = failure;
+        answers::failure(&self.plugin.name, code, message, details.as_deref()).map_err(|cause| self.broke(cause))
     }
 
     /// The guest did what no guest may: permanent, because it would do it again.

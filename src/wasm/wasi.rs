@@ -69,12 +69,16 @@ pub(super) struct Wasi {
 impl Wasi {
     pub(super) fn new(attempt: &Attempt) -> Self {
         let running = attempt.outside.as_ref().map(|outside| Running::new(outside.clock().clone()));
-        let chance = running.as_ref().map(|running| format!("{:x} {:x}", running.clock.random(), running.clock.random()));
+        let chance =
+            running.as_ref().map(|running| format!("{:x} {:x}", running.clock.random(), running.clock.random()));
         let seed = chance.as_deref().unwrap_or(&attempt.idempotency_key);
         let mut table = ResourceTable::new();
         table.set_max_capacity(PLUGIN_RESOURCES);
         let ctx = WasiCtx::builder()
-            .wall_clock(WallClock { still: attempt.now, running: running.as_ref().map(|running| running.clock.clone()) })
+            .wall_clock(WallClock {
+                still: attempt.now,
+                running: running.as_ref().map(|running| running.clock.clone()),
+            })
             .insecure_random(Deterministic::new(stream(seed, "insecure")))
             .insecure_random_seed(u128::from_le_bytes(block(seed, "seed", 0)[..16].try_into().unwrap_or_default()))
             .max_random_size(RANDOM_BYTES)
@@ -150,7 +154,13 @@ impl Chance {
     fn draw(&mut self) -> [u8; 32] {
         self.drawn += 1;
         let place = self.drawn.to_le_bytes();
-        Sha256::new().chain_update(&self.seed).chain_update([0]).chain_update("random").chain_update(place).finalize().into()
+        Sha256::new()
+            .chain_update(&self.seed)
+            .chain_update([0])
+            .chain_update("random")
+            .chain_update(place)
+            .finalize()
+            .into()
     }
 }
 

@@ -28,7 +28,12 @@ pub fn shortened(far: &GuideServer, workflow: &str, changes: &[(&str, &str)]) ->
 /// The names of the examples.
 pub fn named(folder: Folder) -> Folder {
     folder.configure(|config| {
-        config["secrets"] = json!({"shop": "shop-signs-with-this"});
+        config["secrets"] = json!({
+            "shop": "shop-signs-with-this",
+            "site": "site-signs-with-this",
+            "CRM_WEBHOOK_TOKEN": "crm-token-77aa",
+            "CRM_WEBHOOK_KEY": "crm-signs-with-this",
+        });
         config["credentials"] = json!({"shop": {"bearer": shop::TOKEN, "allow": ["shop.example.com"]}});
     })
 }

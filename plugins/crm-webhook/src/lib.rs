@@ -34,6 +34,7 @@
 use moltrun_step::Error;
 use moltrun_step::prelude::*;
 use moltrun_step::secrets::hex;
+use moltrun_step::serde_json;
 
 /// Bytes of an answer that are kept; it is for people and for a field or two.
 const ANSWER_BYTES: usize = 64 << 10;
@@ -117,21 +118,20 @@ impl Step for Post {
         let response = request.body(body).send(context)?.success(context)?;
         info!(context, "told"; event = input.event, status = response.status);
         let is_empty = response.body.is_empty();
-        let body = serde_json::from_slice(&response.body).unwrap_or_else(|_| {
-            if is_empty { Value::Null } else { Value::String(response.text()) }
-        });
+        let body = serde_json::from_slice(&response.body)
+            .unwrap_or_else(|_| if is_empty { Value::Null } else { Value::String(response.text()) });
         Ok(Output { status: response.status, body, cut: response.is_cut, event_id: id }.into())
     }
 }
 
+/// Only the operator knows where it goes: every host at the ports that are usual for this, of which a grant names one.
+const ANYWHERE: [&str; 4] = ["*:443", "*:8080", "*:8443", "*:10443"];
+
 plugin! {
     steps: [Post],
-    // Only the operator knows where it goes: these are granted host by host.
-    hosts: ["*:443", "*:8443"],
-    secrets: { TOKEN => ["*:443", "*:8443"], KEY => [] },
+    hosts: [ANYWHERE[0], ANYWHERE[1], ANYWHERE[2], ANYWHERE[3]],
+    secrets: { TOKEN => [ANYWHERE[0], ANYWHERE[1], ANYWHERE[2], ANYWHERE[3]], KEY => [] },
 }
-
-use moltrun_step::serde_json;
 
 #[cfg(test)]
 mod tests {

@@ -66,10 +66,7 @@ mod tests {
     fn bad_input_says_what_is_wrong() {
         let call = |input| test::call::<Plugin>("score", input, &Context::fake()).unwrap_err();
         let blank = call(json!({"text": "x", "keywords": ["a", " "]}));
-        assert_eq!(
-            (blank.code(), blank.message()),
-            ("bad_input", "keyword 2 is blank; remove it or write a word")
-        );
+        assert_eq!((blank.code(), blank.message()), ("bad_input", "keyword 2 is blank; remove it or write a word"));
         assert_eq!(call(json!({"text": 1})).code(), "bad_input");
     }
 

@@ -51,7 +51,8 @@ impl Step for Parse {
     type Input = ParseInput;
     type Output = Parsed;
     const NAME: &'static str = "parse";
-    const SUMMARY: &'static str = "reads a phone number: E.164, region, national form, validity; port `bad` if it is none";
+    const SUMMARY: &'static str =
+        "reads a phone number: E.164, region, national form, validity; port `bad` if it is none";
     const PORTS: &'static [&'static str] = &["bad"];
 
     fn run(input: ParseInput, _: &Context) -> Result<Exit<Parsed>, Error> {
@@ -59,7 +60,9 @@ impl Step for Parse {
         let text = input.phone.text();
         let phone = match read(&text, region) {
             Ok(phone) => phone,
-            Err(reason) => return Ok(Exit::on("bad", Parsed { phone: text, reason: Some(reason), ..Parsed::default() })),
+            Err(reason) => {
+                return Ok(Exit::on("bad", Parsed { phone: text, reason: Some(reason), ..Parsed::default() }));
+            }
         };
         let mut parsed = Parsed {
             phone: text,
@@ -176,7 +179,8 @@ impl Step for CleanList {
     type Input = ListInput;
     type Output = Cleaned;
     const NAME: &'static str = "clean_list";
-    const SUMMARY: &'static str = "splits a list into numbers, each once, and what is none, with reasons; port `none` if no number is left";
+    const SUMMARY: &'static str =
+        "splits a list into numbers, each once, and what is none, with reasons; port `none` if no number is left";
     const PORTS: &'static [&'static str] = &["none"];
 
     fn run(input: ListInput, context: &Context) -> Result<Exit<Cleaned>, Error> {

@@ -11,7 +11,7 @@ pub struct Context {
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fake: Fake,
     #[cfg(target_arch = "wasm32")]
-    pub(crate) of_the_host: (),
+    _of_the_host: (),
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -21,6 +21,10 @@ mod attempt {
     use crate::guest::bindings::moltrun::step::{context, log};
 
     impl Context {
+        pub(crate) fn of_the_host() -> Self {
+            Self { _of_the_host: () }
+        }
+
         pub fn run_id(&self) -> String {
             context::run_id()
         }

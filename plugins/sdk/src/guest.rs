@@ -49,10 +49,10 @@ impl<P: Plugin> Guest for P {
     }
 
     fn run(step: String, input: String) -> Result<wit::Output, wit::StepError> {
-        let context = Context { of_the_host: () };
+        let context = Context::of_the_host();
         // A panic ends in a trap, which says nothing by itself.
         std::panic::set_hook(Box::new(|panic| {
-            Context { of_the_host: () }.log(Level::Error, panic, &[]);
+            Context::of_the_host().log(Level::Error, panic, &[]);
         }));
         match P::run(&step, &input, &context) {
             Ok(exit) => Ok(wit::Output { data: exit.output, port: exit.port.map(str::to_string) }),

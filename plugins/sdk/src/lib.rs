@@ -54,8 +54,14 @@
 //!
 //! # Reaching out
 //!
-#![cfg_attr(feature = "connector", doc = "With the feature `connector` there are [`Context::state`], [`Context::secrets`] and [`http::Request`].")]
-#![cfg_attr(not(feature = "connector"), doc = "With the feature `connector` there are values that outlive runs, secrets and HTTP.")]
+#![cfg_attr(
+    feature = "connector",
+    doc = "With the feature `connector` there are [`Context::state`], [`Context::secrets`] and [`http::Request`]."
+)]
+#![cfg_attr(
+    not(feature = "connector"),
+    doc = "With the feature `connector` there are values that outlive runs, secrets and HTTP."
+)]
 //! Each of them is granted by the operator or refused, host by host and name by name; what is refused is an ordinary [`Error`]
 //! with the reason.
 

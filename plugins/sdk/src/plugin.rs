@@ -56,7 +56,8 @@ pub fn run<S: Step>(input: &str, context: &Context) -> Result<Exit<String>, Erro
     if let Some(port) = exit.port
         && !S::PORTS.contains(&port)
     {
-        let message = format!("the step left by the port `{port}`, which is not among its PORTS; that is a fault of the plugin");
+        let message =
+            format!("the step left by the port `{port}`, which is not among its PORTS; that is a fault of the plugin");
         return Err(Error::permanent("unknown_port", message));
     }
     let output = serde_json::to_string(&exit.output).map_err(|e| Error::permanent("bad_output", e))?;

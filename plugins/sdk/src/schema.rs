@@ -49,7 +49,8 @@ fn close(schema: &mut Value, part: bool) {
     // `uint32` and the like: names of Rust types that no validator knows.
     node.retain(|key, value| key != "format" || !value.as_str().is_some_and(is_number_format));
     let has_properties = node.contains_key("properties");
-    let is_composed = node.contains_key("allOf") || (has_properties && (node.contains_key("oneOf") || node.contains_key("anyOf")));
+    let is_composed =
+        node.contains_key("allOf") || (has_properties && (node.contains_key("oneOf") || node.contains_key("anyOf")));
     let says_itself = node.contains_key("additionalProperties") || node.contains_key("unevaluatedProperties");
     if is_composed {
         for key in ["allOf", "anyOf", "oneOf"] {

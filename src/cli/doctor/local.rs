@@ -1,34 +1,19 @@
-//! What is on this machine: plugins, workflows, the daemon.
+//! What is on this machine: workflows, the daemon.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::super::setup::has_errors;
 use super::check::Check;
 use super::listed;
 use crate::app::unconfigured;
 use crate::config::Config;
 use crate::engine::ports::Clock;
-use crate::lang::Catalog;
 use crate::net::{Method, Net, Policy, Request};
 use crate::plan::Folder;
 
 /// Time for the daemon's answer, in milliseconds: it is near.
 const TIMEOUT_MS: u64 = 3_000;
-
-pub fn plugins(catalog: &Catalog) -> Vec<Check> {
-    let broken: Vec<Check> = catalog
-        .broken_plugins()
-        .map(|(plugin, reason)| {
-            let detail = format!("`{plugin}` cannot be loaded: {reason}");
-            Check::problem("plugins", detail, "rebuild or remove it; workflows that use it are refused")
-        })
-        .collect();
-    if !broken.is_empty() {
-        return broken;
-    }
-    let steps = catalog.names().filter(|name| name.contains('/')).count();
-    vec![Check::ok("plugins", format!("{steps} steps of plugins"))]
-}
 
 pub fn workflows(config: &Config, folder: &Folder) -> Vec<Check> {
     let place = config.workflows.display();
@@ -42,7 +27,11 @@ pub fn workflows(config: &Config, folder: &Folder) -> Vec<Check> {
     let mut checks = Vec::new();
     if !folder.diagnostics.is_empty() {
         let help = "`moltrun validate` shows each in its place; the other workflows are served all the same";
-        checks.push(Check::problem("workflows", listed(&folder.diagnostics), help));
+        let found = listed(&folder.diagnostics);
+        checks.push(match has_errors(&folder.diagnostics) {
+            true => Check::problem("workflows", found, help),
+            false => Check::warning("workflows", found, help),
+        });
     }
     if let Some(missing) = unconfigured(&folder.plans, config) {
         checks.push(Check::problem("workflows", missing, "add the section to moltrun.yaml: `serve` refuses to start"));

@@ -8,6 +8,7 @@ mod check;
 mod database;
 mod local;
 mod moltflow;
+mod plugins;
 #[cfg(test)]
 mod tests;
 
@@ -64,7 +65,7 @@ async fn examine(globals: &Globals) -> Vec<Check> {
         .map_or_else(|| "moltrun.yaml, or the defaults".to_string(), |file| file.display().to_string());
     let mut checks = vec![Check::ok("configuration", file)];
     let clock = app::system_clock();
-    let Steps { registry, moltflow, .. } = match app::steps(&config, &clock).await {
+    let Steps { registry, moltflow, components, .. } = match app::steps(&config, &clock).await {
         Ok(steps) => steps,
         Err(error) => {
             checks.push(Check::problem("configuration", error.to_string(), "correct moltrun.yaml"));
@@ -72,11 +73,11 @@ async fn examine(globals: &Globals) -> Vec<Check> {
         }
     };
     let net = Net::new(config.net.clone(), clock.clone());
-    checks.extend(local::plugins(&registry.catalog));
     let folder = match config.workflows.exists() {
         true => Folder::check(std::slice::from_ref(&config.workflows), &registry.catalog, &config.vars),
         false => Folder::default(),
     };
+    checks.extend(plugins::check(&components.seen(), &folder.plans));
     checks.extend(local::workflows(&config, &folder));
     checks.push(database::check(&config.database, &*clock).await);
     checks.extend(local::daemon(&config, &clock).await);

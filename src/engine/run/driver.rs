@@ -353,7 +353,8 @@ impl Driver {
             }
         };
         let shared = &self.shared;
-        let tools = Tools { steps: &shared.steps, clock: &shared.clock, store: &shared.store, keys: &shared.keys };
+        let steps = shared.steps.now();
+        let tools = Tools { steps: &steps, clock: &shared.clock, store: &shared.store, keys: &shared.keys };
         let prepared = prepare(&self.plan, &self.state, &mut self.work.values, place, attempt, started_at, &tools);
         let mut attempt = prepared.await.run().boxed();
         match poll!(&mut attempt) {

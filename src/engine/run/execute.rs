@@ -1,6 +1,5 @@
 //! One command made real: evaluate, call the step, bound its time and its answer.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -8,6 +7,7 @@ use futures::future::{Either, select};
 
 use super::scope::scope;
 use super::spool;
+use super::steps::StepSet;
 use super::values::{ItemValues, ValueError, list_name};
 use crate::base::json::bounded;
 use crate::base::{Effect, Json, RunId, limits};
@@ -21,15 +21,12 @@ use crate::engine::ports::{
 use crate::engine::state::RunState;
 use crate::engine::waiting::Waiting;
 use crate::expr::{Context, ExprError, Scope};
-use crate::lang::catalog::Ports;
+use crate::lang::catalog::{Fields, Ports};
 use crate::plan::{Plan, PlanStep};
-
-/// Every step of the house by name.
-pub type Steps = HashMap<Arc<str>, Arc<dyn Step>>;
 
 /// What an attempt needs of the shell.
 pub struct Tools<'a> {
-    pub steps: &'a Steps,
+    pub steps: &'a StepSet,
     pub clock: &'a Arc<dyn Clock>,
     pub store: &'a Arc<dyn Store>,
     pub keys: &'a Keys,
@@ -123,11 +120,17 @@ fn call(
     scope: Scope,
     tools: &Tools<'_>,
 ) -> Work {
-    let Some(step) = tools.steps.get(&planned.uses) else {
+    let Some(step) = tools.steps.steps.get(&planned.uses) else {
         // The plan was checked against a catalog that had it: a plugin was removed since.
         let failure = Failure::new("step.missing", format!("there is no step `{}` any more", planned.uses));
         return Work::Settled(Err(StepError::Permanent(failure)));
     };
+    // Of another kind of step a field may have decided otherwise.
+    if matches!(step.spec().fields, Fields::Schema(_)) && step.spec().effect != planned.effect {
+        let failure = Failure::new("step.changed", format!("`{}` was changed while the run was at work", planned.uses));
+        // By then the run is taken up with a plan of today.
+        return Work::Settled(Err(StepError::Later { failure, after_ms: CHANGED_MS }));
+    }
     let (input, scope) = if planned.deferred.is_some() {
         (planned.with.render(&scope), Some(scope))
     } else {
@@ -160,6 +163,10 @@ fn call(
         correlate: scope.map(|scope| (plan.clone(), scope)),
     }))
 }
+
+/// Pause of an attempt whose step has another effect than its plan goes by, because its plugin was changed, in milliseconds:
+/// what must not be repeated must not be run as if it could be. Arbitrary, short.
+const CHANGED_MS: u64 = 1_000;
 
 /// The code of a failed evaluation.
 pub const EXPRESSION: &str = "expression";

@@ -23,6 +23,7 @@ pub mod scope;
 mod seen;
 mod snapshot;
 mod spool;
+mod steps;
 mod submit;
 mod timers;
 mod values;
@@ -33,13 +34,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-pub use self::execute::Steps;
 pub use self::logged::LogPage;
 pub use self::observer::Observer;
 pub use self::people::WordError;
 pub use self::places::Lane;
 pub use self::plans::PlanError;
 pub use self::seen::{LoadError, Needy, Seen};
+pub use self::steps::{StepSet, Steps};
 pub use self::submit::{Submission, SubmitError};
 
 use self::ids::Ids;
@@ -52,14 +53,12 @@ use self::timers::Timers;
 use super::ports::{Clock, Commit, Store, StoreError, Workflows};
 use super::state::RunState;
 use crate::base::{Millis, RunId, limits};
-use crate::lang::Catalog;
 use crate::plan::Plan;
 
 /// What an engine is made of.
 pub struct Parts {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
-    pub catalog: Arc<Catalog>,
     pub steps: Steps,
     /// Those that runs may call.
     pub workflows: Arc<dyn Workflows>,
@@ -139,7 +138,7 @@ impl Engine {
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let (stopping, _) = watch::channel(false);
         let shared = Arc::new(Shared {
-            plans: Plans::new(parts.store.clone(), parts.catalog),
+            plans: Plans::new(parts.store.clone(), parts.steps.clone()),
             timers: if parts.recover {
                 Timers::new(parts.clock.clone(), parts.store.clone())
             } else {

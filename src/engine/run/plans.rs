@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::steps::Steps;
 use crate::engine::ports::{Store, StoreError};
 use crate::lang::Catalog;
 use crate::plan::{Plan, RestoreError};
@@ -20,43 +21,81 @@ pub enum PlanError {
 
 pub struct Plans {
     store: Arc<dyn Store>,
-    catalog: Arc<Catalog>,
-    known: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
+    steps: Steps,
+    /// Of the start.
+    first: Arc<Catalog>,
+    known: Mutex<HashMap<Arc<str>, Known>>,
     saved: Mutex<HashSet<Arc<str>>>,
 }
 
+/// A plan, and what it was checked against.
+struct Known {
+    plan: Arc<Plan>,
+    /// None: nobody knows.
+    catalog: Option<Arc<Catalog>>,
+}
+
 impl Plans {
-    pub fn new(store: Arc<dyn Store>, catalog: Arc<Catalog>) -> Self {
-        Self { store, catalog, known: Mutex::default(), saved: Mutex::default() }
+    pub fn new(store: Arc<dyn Store>, steps: Steps) -> Self {
+        Self { store, first: steps.now().catalog.clone(), steps, known: Mutex::default(), saved: Mutex::default() }
     }
 
     /// Makes sure that the plan outlives the process, before a run refers to it.
     pub async fn save(&self, plan: &Arc<Plan>) -> Result<(), StoreError> {
         if self.saved.lock().unwrap_or_else(PoisonError::into_inner).contains(&plan.digest) {
+            self.renew(plan);
             return Ok(());
         }
         self.store.save_plan(&plan.digest, &plan.stored()).await?;
-        self.keep(plan);
+        self.keep(plan, self.checked_against());
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(plan.digest.clone());
         Ok(())
     }
 
+    /// The plan as the steps of this moment have it: as after a restart, one whose plugin changed goes by what that plugin
+    /// says now. Where it does not fit any more, it stays as it was.
     pub async fn get(&self, digest: &str) -> Result<Arc<Plan>, PlanError> {
-        if let Some(plan) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
-            return Ok(plan.clone());
-        }
-        let stored = self.store.plan(digest).await?;
-        let stored = stored.ok_or_else(|| StoreError::Corrupt(format!("the plan {digest} of a run is not there")))?;
-        let plan = Arc::new(Plan::restore(&stored, &self.catalog)?);
-        self.keep(&plan);
+        let catalog = self.steps.now().catalog.clone();
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_of_now = |known: &Known| known.catalog.as_ref().is_some_and(|old| Arc::ptr_eq(old, &catalog));
+            known.get(digest).map(|known| (known.plan.clone(), is_of_now(known)))
+        };
+        let plan = match known {
+            Some((plan, true)) => return Ok(plan),
+            Some((plan, false)) => Plan::restore(&plan.stored(), &catalog).map_or(plan, Arc::new),
+            None => {
+                let stored = self.store.plan(digest).await?;
+                let missing = || StoreError::Corrupt(format!("the plan {digest} of a run is not there"));
+                Arc::new(Plan::restore(&stored.ok_or_else(missing)?, &catalog)?)
+            }
+        };
+        self.keep(&plan, Some(catalog));
         Ok(plan)
     }
 
-    fn keep(&self, plan: &Arc<Plan>) {
+    /// The same plan of a file whose lines have moved: errors of scripts are to point at those of today.
+    fn renew(&self, plan: &Arc<Plan>) {
+        if plan.workflow.code.is_empty() {
+            return;
+        }
+        let catalog = self.checked_against();
+        if let Some(kept) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&plan.digest) {
+            *kept = Known { plan: plan.clone(), catalog };
+        }
+    }
+
+    /// What a plan that comes from elsewhere was checked against: until steps are replaced there is but one answer.
+    fn checked_against(&self) -> Option<Arc<Catalog>> {
+        let catalog = self.steps.now().catalog.clone();
+        Some(catalog).filter(|catalog| Arc::ptr_eq(catalog, &self.first))
+    }
+
+    fn keep(&self, plan: &Arc<Plan>, catalog: Option<Arc<Catalog>>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT {
             known.clear();
         }
-        known.insert(plan.digest.clone(), plan.clone());
+        known.insert(plan.digest.clone(), Known { plan: plan.clone(), catalog });
     }
 }

@@ -141,7 +141,14 @@ pub fn spec() -> StepSpec {
         field("fallback", FieldKind::Any, false, "Providers, or provider/model, to ask when one fails"),
         field("max_cost", FieldKind::Number, false, "What the attempt may cost, in the currency of the prices"),
     ];
-    super::spec("ai.prompt", "Asks a language model", Effect::Idempotent, fields)
+    let spec = super::spec("ai.prompt", "Asks a language model", Effect::Idempotent, fields);
+    // What `data` is, its own `output` says.
+    let texts = json!({"type": ["string", "null"]});
+    let usage = json!({"type": ["object", "null"], "additionalProperties": false,
+        "properties": {"input_tokens": {}, "output_tokens": {}, "cost": {}, "estimated": {}}});
+    let outputs =
+        json!({"text": texts, "data": {}, "usage": usage, "model": texts, "provider": texts, "finish": texts});
+    super::giving(spec, outputs)
 }
 
 fn question(input: &Json) -> Result<Question, StepError> {

@@ -3,7 +3,7 @@
 //! | step | in a dry run |
 //! |---|---|
 //! | `moltflow.send` | is checked as the real one is and recorded; who opted out is skipped |
-//! | at-most-once steps, and built-in ones that write | are recorded as called; their output is null |
+//! | at-most-once steps, built-in ones that write, and plugins' steps that are not pure | are recorded as called; their output is null |
 //! | `ai.prompt` | is not asked: its text is [`PLACEHOLDER`] |
 //! | `wait`, `moltflow.wait_session` | is over at once |
 //! | `wait_for` | nobody answers: `timeout` |
@@ -65,6 +65,8 @@ fn kind(spec: &StepSpec) -> Option<Kind> {
         "wait" | "approve" | "moltflow.wait_session" => Kind::Wait("ok"),
         "wait_for" => Kind::Wait("timeout"),
         "http" | "moltflow.request" => Kind::Http,
+        // What an idempotent step of a plugin does is known to the plugin alone.
+        name if name.contains('/') && spec.effect != Effect::Pure => Kind::Call,
         name if spec.effect == Effect::AtMostOnce || WRITES.contains(&name) => Kind::Call,
         _ => return None,
     })
@@ -172,6 +174,15 @@ mod tests {
         let expected = json!({"subject": PLACEHOLDER, "tone": "warm", "score": 0, "tags": [], "urgent": false});
         assert_eq!(example(&schema), expected);
         assert_eq!(answer(&json!({"prompt": "?"}))["text"], PLACEHOLDER);
+    }
+
+    #[test]
+    fn of_plugins_only_pure_steps_run() {
+        for (effect, is_recorded) in [(Effect::Pure, false), (Effect::Idempotent, true), (Effect::AtMostOnce, true)] {
+            let spec = crate::steps::spec("crm/sync", "a plugin's step", effect, Vec::new());
+            assert_eq!(matches!(kind(&spec), Some(Kind::Call)), is_recorded, "{effect:?}");
+            assert_eq!(kind(&spec).is_none(), !is_recorded, "{effect:?}");
+        }
     }
 
     #[test]

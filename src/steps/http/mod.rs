@@ -9,6 +9,7 @@ mod tests;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde_json::json;
 
 use self::request::Wanted;
 use super::credentials::Keyring;
@@ -84,5 +85,11 @@ fn spec() -> StepSpec {
             "The far side knows `Idempotency-Key`: the request may be repeated",
         ),
     ];
-    super::spec("http", "Sends one HTTP request", Effect::Idempotent, fields)
+    let spec = super::spec("http", "Sends one HTTP request", Effect::Idempotent, fields);
+    // Written where the body is no text.
+    let base64 = json!({"type": "string"});
+    super::giving(
+        spec,
+        json!({"status": {"type": "integer"}, "headers": {"type": "object"}, "body": {}, "base64": base64}),
+    )
 }

@@ -5,12 +5,14 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::engine::run::StepSet;
 use crate::triggers::testing::{STEP, catalog};
 
 /// A folder and what is known of it.
 struct Desk {
     home: TempDir,
     files: Files,
+    steps: Steps,
     served: Served,
 }
 
@@ -21,14 +23,15 @@ impl Desk {
             fs::write(home.path().join(name), format!("{text}{STEP}")).unwrap();
         }
         let checker = Checker {
-            catalog: Arc::new(catalog()),
+            steps: Steps::new(StepSet { catalog: Arc::new(catalog()), ..StepSet::default() }),
             vars: JsonMap::new(),
             refuses: Box::new(|plan| (*plan.name == *"refused").then(|| "not here".to_string())),
         };
         let roots = vec![home.path().to_path_buf()];
-        let folder = Folder::check(&roots, &checker.catalog, &checker.vars);
+        let (steps, catalog) = (checker.steps.clone(), checker.steps.now().catalog.clone());
+        let folder = Folder::check(&roots, &catalog, &checker.vars);
         let served = Served::of(&folder);
-        Self { files: Files::new(roots, &folder, checker), home, served }
+        Self { files: Files::new(roots, &folder, catalog, checker), steps, home, served }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -209,4 +212,40 @@ fn a_folder_below_that_is_removed_ends_its_workflows() {
     fs::remove_dir_all(desk.path("deep")).unwrap();
     desk.settle();
     assert_eq!(desk.shown(), ["a=@a.yaml"]);
+}
+
+#[test]
+fn other_steps_have_every_file_checked_anew() {
+    let mut desk = Desk::with(&[("a.yaml", "name: a\ndescription: one"), ("b.yaml", "name: b")]);
+    let b = desk.served.find("b").unwrap().plan.digest.clone();
+    let uses = |desk: &Desk, name: &str| {
+        fs::write(desk.path("c.yaml"), format!("name: c\nsteps: [{{id: x, uses: {name}}}]\n"))
+    };
+    uses(&desk, "new/step").unwrap();
+    desk.settle();
+    assert_eq!(
+        (desk.shown(), desk.codes()),
+        (vec!["a=one@a.yaml".into(), "b=@b.yaml".into()], vec!["unknown-step-type"])
+    );
+
+    // A plugin that brings the step: one look is enough, since the files are as they were.
+    let with = |name: &str| {
+        let mut catalog = catalog();
+        let step = catalog.get("set").unwrap().clone();
+        catalog.insert(crate::lang::StepSpec { name: name.to_string(), ..step });
+        StepSet { catalog: Arc::new(catalog), ..StepSet::default() }
+    };
+    desk.steps.replace(with("new/step"));
+    assert_eq!(desk.settle(), 1);
+    assert_eq!((desk.shown().len(), desk.codes().len()), (3, 0));
+    assert_eq!(desk.served.find("b").unwrap().plan.digest, b);
+    assert_eq!(desk.settle(), 0);
+
+    // And one that no longer has it: the last good version stays.
+    desk.steps.replace(with("other/step"));
+    assert_eq!(desk.settle(), 1);
+    assert_eq!((desk.shown().pop(), desk.codes()), (Some("c=@c.yaml!".to_string()), vec!["unknown-step-type"]));
+    uses(&desk, "other/step").unwrap();
+    desk.settle();
+    assert_eq!((desk.shown().pop(), desk.codes().len()), (Some("c=@c.yaml".to_string()), 0));
 }

@@ -14,7 +14,7 @@ use super::*;
 use crate::base::Json;
 use crate::engine::event::Event;
 use crate::engine::ports::{Query, RunFilter, Step, Store};
-use crate::engine::run::{Parts, Steps};
+use crate::engine::run::{Parts, StepSet, Steps};
 use crate::moltflow::ApiError;
 use crate::plan::Plan;
 use crate::steps::set::Set;
@@ -107,8 +107,7 @@ impl House {
         let parts = Parts {
             store: self.store.clone(),
             clock: self.wall.clone(),
-            catalog: Arc::new(catalog()),
-            steps: Steps::from([(Arc::from("set"), set)]),
+            steps: Steps::new(StepSet { catalog: Arc::new(catalog()), steps: [(Arc::from("set"), set)].into() }),
             observers: Vec::new(),
             workflows: Arc::new(live.clone()),
             retention_ms: None,

@@ -83,7 +83,8 @@ impl Account {
             let Some((last, _)) = page.last() else { return Ok(sum) };
             after = Some(last.clone());
             let length = |value: &Json| value.as_str().map_or(0, |text| text.len() / 4 * 3);
-            let size = |(key, value): &(String, Json)| key.len() - self.prefix.len() + length(value) + PLUGIN_STATE_ENTRY;
+            let size =
+                |(key, value): &(String, Json)| key.len() - self.prefix.len() + length(value) + PLUGIN_STATE_ENTRY;
             sum += page.iter().map(size).sum::<usize>() as u64;
         }
     }

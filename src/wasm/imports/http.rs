@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_RANGE, RANGE, TE, TRAILER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_RANGE, RANGE, TE,
+    TRAILER,
 };
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
@@ -107,7 +108,7 @@ impl WasiHttpHooks for Hooks {
         let Some(outside) = self.outside.clone() else {
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
-        let (deadline, room) = (self.deadline.clone(), self.room.clone());
+        let (deadline, room) = (self.deadline, self.room.clone());
         Box::new(async move {
             let answer = outside.exchange(request, options, &deadline, &room).await?;
             Ok((answer, Box::new(std::future::ready(Ok(()))) as Box<_>))
@@ -282,7 +283,8 @@ impl Outside {
     ) -> Result<hyper::Response<WasiBody>, Error> {
         let scrubber = &self.reach.scrubber;
         let Response { status, headers: given, body } = response;
-        if let Some(coding) = given.get(CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        if let Some(coding) =
+            given.get(CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
             && !scrubber.is_idle()
             && !body.is_empty()
         {
@@ -333,7 +335,9 @@ impl Place {
         }
         let url = Url::parse(url).map_err(|_| Error::HttpRequestUriInvalid)?;
         let (host, port) = match (url.host_str(), url.port_or_known_default()) {
-            (Some(host), Some(port)) if url.username().is_empty() && url.password().is_none() => (host.to_string(), port),
+            (Some(host), Some(port)) if url.username().is_empty() && url.password().is_none() => {
+                (host.to_string(), port)
+            }
             _ => return Err(Error::HttpRequestUriInvalid),
         };
         let shown = format!("{}://{host}:{port}", url.scheme());
@@ -345,7 +349,8 @@ impl Place {
 fn given_ms(options: RequestOptions) -> Option<u64> {
     let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } = options;
     let first = first_byte_timeout?;
-    let all = connect_timeout.unwrap_or(first).saturating_add(first).saturating_add(between_bytes_timeout.unwrap_or(first));
+    let all =
+        connect_timeout.unwrap_or(first).saturating_add(first).saturating_add(between_bytes_timeout.unwrap_or(first));
     Some(u64::try_from(all.as_millis()).unwrap_or(u64::MAX).max(1))
 }
 

@@ -181,18 +181,19 @@ impl Outside {
                 if is_unknown =>
             {
                 let Failure { code, message, details } = failure;
-                let failure = Failure::new(code, format!("{message}; {why}, so it may or may not have been carried out"));
+                let failure =
+                    Failure::new(code, format!("{message}; {why}, so it may or may not have been carried out"));
                 StepError::Unknown(Failure { details, ..failure })
             }
             error => error,
         }
     }
 
-    /// What the failure of a call becomes for a step that may be repeated: time that ran out while the far side had the word
-    /// is no fault of the guest, and another attempt may be quicker.
+    /// What the failure of a call becomes for a step that may be repeated: time that ran out after an answer stayed away is no
+    /// fault of the guest, and another attempt may be quicker.
     pub(super) fn repeatable(&self, error: StepError) -> StepError {
         match error {
-            StepError::Permanent(failure) if failure.code == "plugin.timeout" && self.traffic.is_waiting() => {
+            StepError::Permanent(failure) if failure.code == "plugin.timeout" && self.traffic.missed() => {
                 StepError::Transient(failure)
             }
             error => error,

@@ -139,7 +139,8 @@ impl Scrubber {
         let escaped = |needle: &&Vec<u8>| needle.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
         let pattern = needles.iter().map(escaped).collect::<Vec<_>>().join("|");
         let search = RegexBuilder::new(&pattern).unicode(false).size_limit(REGEX_BYTES).build();
-        let search = search.map_err(|_| "the plugin's secrets are too many and too long to be found again".to_string())?;
+        let search =
+            search.map_err(|_| "the plugin's secrets are too many and too long to be found again".to_string())?;
         Ok(Self { search: Some(search), forms: known })
     }
 

@@ -18,6 +18,8 @@ struct Counts {
     acting: AtomicU32,
     acted: AtomicBool,
     lost: AtomicBool,
+    /// The answer to a request of any kind was lost.
+    missed: AtomicBool,
 }
 
 impl Traffic {
@@ -46,8 +48,9 @@ impl Traffic {
         self.0.lost.load(SeqCst) || self.0.acting.load(SeqCst) > 0
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
-        self.0.open.load(SeqCst) > 0
+    /// Some request has had no answer, or has none yet.
+    pub(super) fn missed(&self) -> bool {
+        self.0.missed.load(SeqCst) || self.0.open.load(SeqCst) > 0
     }
 }
 
@@ -80,6 +83,9 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         let counts = &*self.traffic.0;
+        if let Ended::Lost = self.ended {
+            counts.missed.store(true, SeqCst);
+        }
         if self.acts {
             // Before the count goes down: nobody may see neither.
             match self.ended {
@@ -113,14 +119,14 @@ mod tests {
             let sending = traffic.send(&method);
             // While it is on its way nothing is known of it.
             let acts = !matches!(method, Method::GET | Method::HEAD);
-            assert_eq!((traffic.acted(), traffic.lost(), traffic.is_waiting()), (acts, acts, true), "{method} {end}");
+            assert_eq!((traffic.acted(), traffic.lost(), traffic.missed()), (acts, acts, true), "{method} {end}");
             match end {
                 "answered" => sending.answered(),
                 "not sent" => sending.not_sent(),
                 _ => drop(sending),
             }
             assert_eq!((traffic.acted(), traffic.lost()), expected, "{method} {end}");
-            assert!(!traffic.is_waiting());
+            assert_eq!(traffic.missed(), end == "dropped", "{method} {end}");
         }
     }
 }

@@ -8,8 +8,6 @@ use crate::lang::catalog::{Fields, Ports};
 async fn the_bundled_plugin_scores() {
     let plugins = load(PluginsConfig::default()).await;
     assert!(plugins.broken.is_empty(), "{:?}", plugins.broken);
-    let sums = include_str!("../../../plugins/dist/SHA256SUMS");
-    assert_eq!(sums.trim(), format!("{}  keyword-score.wasm", sha256(super::super::bundled::BUNDLED[0].1)));
     let score = step(&plugins, "keyword-score/score");
     let spec = score.spec();
     assert_eq!(spec.ports, Ports::Fixed(vec!["ok".into()]));

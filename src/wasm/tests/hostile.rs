@@ -1,5 +1,6 @@
 //! Guests that mean harm: each gets one clear line, and the host and everyone else go on.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
 
@@ -10,7 +11,13 @@ use super::*;
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<String>>);
+pub(super) struct Lines(Arc<Mutex<String>>);
+
+impl Lines {
+    pub(super) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -76,6 +83,12 @@ async fn every_hostile_guest_gets_one_clear_line() {
             "handed over more than 1048576 bytes at once",
         ),
         (
+            "hundred",
+            Guest { pages: 1600, ..answer("(i32.const 0)", "(i32.const 100000000)") },
+            "plugin.too_large",
+            "handed over more than 1048576 bytes at once",
+        ),
+        (
             "large",
             Guest { pages: 20, ..answer("(i32.const 0x11000)", "(i32.const 1048577)") },
             "plugin.too_large",
@@ -114,7 +127,8 @@ async fn every_hostile_guest_gets_one_clear_line() {
         folder = folder.with(name, guest);
     }
     let patient = Grant { timeout_ms: Some(60_000), ..Grant::default() };
-    let grants = cases.iter().map(|(name, ..)| (name.to_string(), patient.clone())).collect();
+    let mut grants: BTreeMap<_, _> = cases.iter().map(|(name, ..)| (name.to_string(), patient.clone())).collect();
+    grants.insert("hundred".to_string(), Grant { memory_bytes: Some(128 << 20), ..patient });
     let plugins = load(PluginsConfig { grants, ..folder.config() }).await;
     assert!(plugins.broken.is_empty(), "{:?}", plugins.broken);
     for (name, guest, code, message) in &cases {
@@ -168,6 +182,43 @@ async fn endless_guests_do_not_starve_the_others() {
     match futures::future::select(working, spinning).await {
         futures::future::Either::Left(_) => {}
         futures::future::Either::Right(_) => panic!("the endless guests ended first"),
+    }
+    assert_works(&plugins).await;
+}
+
+/// Memory that is really used, floods of lines and of calls, and endless loops, on one worker: calls in between are served.
+#[tokio::test]
+async fn bombs_and_floods_at_once_leave_the_others_alone() {
+    let fills = "(loop $more
+        (local.set $n (memory.grow (i32.const 16)))
+        (if (i32.eq (local.get $n) (i32.const -1)) (then unreachable))
+        (memory.fill (i32.mul (local.get $n) (i32.const 65536)) (i32.const 1) (i32.const 1048576))
+        (br $more)) unreachable";
+    let folder = Folder::new()
+        .with("fills", &Guest::doing(fills))
+        .with("logs", &logger(9_000))
+        .with("floods", &logger(u32::MAX))
+        .with("recurses", &recursion())
+        .with("spins", &Guest::doing(LOOP));
+    let patient = Grant { timeout_ms: Some(60_000), ..Grant::default() };
+    let quick = Grant { timeout_ms: Some(200), ..Grant::default() };
+    let names = ["fills", "logs", "floods", "recurses", "spins"];
+    let grants = names.map(|name| (name.to_string(), if name == "spins" { quick.clone() } else { patient.clone() }));
+    let plugins = load(PluginsConfig { grants: grants.into(), ..folder.config() }).await;
+    let hostile = futures::future::join_all(names.iter().cycle().take(20).map(|name| run(&plugins, name, json!({}))));
+    let others = async {
+        for _ in 0..50 {
+            assert_works(&plugins).await;
+        }
+    };
+    let (ended, ()) = futures::future::join(hostile, others).await;
+    for (name, ended) in names.iter().cycle().zip(ended) {
+        match (*name, ended) {
+            ("logs", ended) => assert_eq!(ended, Ok(Outcome::ok(json!({})))),
+            ("fills", ended) => assert_eq!(permanent(ended).code, "plugin.memory"),
+            ("spins", ended) => assert_eq!(permanent(ended).code, "plugin.timeout"),
+            (_, ended) => assert_eq!(permanent(ended).code, "plugin.trap"),
+        }
     }
     assert_works(&plugins).await;
 }
@@ -268,4 +319,22 @@ async fn time_stands_still_and_chance_repeats() {
     let mut other = call(json!({}));
     other.items = vec![1];
     assert_ne!(step(&plugins, "sleeper/step").run(other).await.unwrap(), first);
+}
+
+/// As many as there are places, so that each has to wait for many others before it sees that its time is over.
+#[tokio::test]
+async fn every_endless_guest_is_told_its_time_is_over_and_gives_its_place_back() {
+    let quick = Grant { timeout_ms: Some(100), ..Grant::default() };
+    let folder = Folder::new().with("spins", &Guest::doing(LOOP));
+    let plugins = load(PluginsConfig { grants: [("spins".to_string(), quick)].into(), ..folder.config() }).await;
+    let spins = step(&plugins, "spins/step");
+    for _ in 0..2 {
+        let calls = (0..crate::base::limits::PLUGIN_CALLS).map(|_| spins.run(call(json!({}))));
+        for ended in futures::future::join_all(calls).await {
+            let failure = permanent(ended);
+            assert_eq!(failure.code, "plugin.timeout");
+            assert!(failure.message.ends_with("in its step step took longer than 100 ms"), "{}", failure.message);
+        }
+        assert_works(&plugins).await;
+    }
 }

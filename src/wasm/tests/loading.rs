@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::limits;
+use crate::wasm::bundled::BUNDLED;
 
 #[tokio::test]
 async fn every_broken_file_gets_one_clear_line() {
@@ -37,9 +38,13 @@ async fn every_broken_file_gets_one_clear_line() {
         ),
         ("sockets", import("wasi:sockets/tcp@0.2.6"), "it imports `wasi:sockets/tcp@0.2.6`, which no plugin is given"),
         ("network", import("wasi:http/incoming-handler@0.2.6"), "it imports `wasi:http/incoming-handler@0.2.6`"),
-        ("later", import("moltrun:step/state@1.1.0"), "it imports `moltrun:step/state@1.1.0`, which no plugin is given"),
-        ("state", vec![], "the name `state` is reserved for built-in steps"),
-        ("Upper", vec![], "a plugin is named after its file, and `Upper` is not [a-z][a-z0-9-]*"),
+        (
+            "later",
+            import("moltrun:step/state@1.1.0"),
+            "it imports `moltrun:step/state@1.1.0`, which no plugin is given",
+        ),
+        ("state", vec![], "a plugin is named after its file: `state` is reserved for built-in steps; rename the file"),
+        ("Upper", vec![], "a plugin is named after its file: `Upper` is no plugin name; one is [a-z][a-z0-9-]*"),
         (
             "loops",
             guest(|g| g.describe = "(loop $l (br $l)) unreachable"),
@@ -76,11 +81,22 @@ async fn every_broken_file_gets_one_clear_line() {
     assert_works(&plugins).await;
 }
 
+/// It is all holes, so it takes no room on the disk; nor does it in memory.
+#[tokio::test]
+async fn a_file_of_200_mb_is_not_read() {
+    let folder = Folder::new();
+    fs::File::create(folder.0.path().join("vast.wasm")).unwrap().set_len(200 << 20).unwrap();
+    let plugins = folder.load().await;
+    assert_eq!(plugins.broken["vast"], format!("the file is larger than the {} bytes allowed", limits::PLUGIN_FILE));
+    assert_works(&plugins).await;
+}
+
 #[tokio::test]
 async fn a_file_wins_over_the_bundled_plugin_of_its_name() {
     let folder = Folder::new().with("keyword-score", &Guest::default());
     let plugins = folder.load().await;
-    let names: Vec<String> = plugins.steps().map(|step| step.spec().name.clone()).collect();
+    let names = plugins.steps().map(|step| step.spec().name.clone());
+    let names: Vec<String> = names.filter(|name| name.starts_with("keyword-score/")).collect();
     assert_eq!(names, ["keyword-score/step"]);
 }
 
@@ -125,12 +141,13 @@ async fn compiled_plugins_are_kept_and_damage_is_repaired() {
     let config = PluginsConfig { cache_dir: Some(cache.clone()), ..folder.config() };
     let entries = || {
         let mut entries: Vec<_> = fs::read_dir(&cache).unwrap().map(|e| e.unwrap().path()).collect();
+        entries.retain(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
         entries.sort();
         entries
     };
     load(config.clone()).await;
     let first = entries();
-    assert_eq!(first.len(), 2, "one for the file and one for the bundled plugin");
+    assert_eq!(first.len(), 1 + BUNDLED.len(), "one for the file and one for each bundled plugin");
     let sound: Vec<Vec<u8>> = first.iter().map(|path| fs::read(path).unwrap()).collect();
     for path in &first {
         let mut damaged = fs::read(path).unwrap();
@@ -157,7 +174,8 @@ async fn one_component_is_loaded_by_itself_and_is_known() {
     let config = PluginsConfig { grants: [("other".to_string(), grant.clone())].into(), ..folder.config() };
     let host = Host::new(config, Services::none());
     let found = host.found().await;
-    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["echo", "keyword-score"]);
+    assert!(found.contains_key("echo") && BUNDLED.iter().all(|(name, _)| found.contains_key(*name)));
+    assert_eq!(found.len(), 1 + BUNDLED.len());
     let origin = found["echo"].clone();
     assert_eq!(origin, Origin::File(folder.0.path().join("echo.wasm")));
 
@@ -171,4 +189,30 @@ async fn one_component_is_loaded_by_itself_and_is_known() {
     let bytes = Origin::Bundled(b"\0asm\x0d\0\x01\0");
     let error = host.load("bytes", bytes).await.err().unwrap();
     assert!(error.starts_with("it does not export moltrun:step/guest@1.0.0"), "{error}");
+}
+
+/// It counts as long as the plugin has the memory it answered with.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_plugin_said_is_kept_beside_its_code() {
+    let folder = Folder::new().with("wide", &Guest { pages: 3 * 16, ..Guest::default() });
+    let with = |memory_bytes: usize| {
+        let grant = Grant { memory_bytes: Some(memory_bytes), ..Grant::default() };
+        PluginsConfig {
+            cache_dir: Some(folder.0.path().join("cache")),
+            grants: [("wide".to_string(), grant)].into(),
+            ..folder.config()
+        }
+    };
+    let first = load(with(4 << 20)).await;
+    assert!(first.broken.is_empty(), "{:?}", first.broken);
+    let second = load(with(8 << 20)).await;
+    let (first, second) = (&first.loaded[1], &second.loaded[1]);
+    assert_eq!((&first.name, &first.version, &first.digest), (&second.name, &second.version, &second.digest));
+    assert_eq!((first.bytes, &first.asks), (second.bytes, &second.asks));
+    let spec = |plugin: &Plugin| format!("{:?}", plugin.steps[0].spec());
+    assert_eq!(spec(first), spec(second));
+    // Asked with less, it fails as it would have without a cache.
+    let third = load(with(2 << 20)).await;
+    assert_eq!(third.broken["wide"], "asked what it offers, it wanted more than its 2 MiB of memory");
 }

@@ -1,9 +1,15 @@
 //! The host against guests, good and hostile: real components, loaded from a folder and called as the engine calls them.
 
+mod bundled;
 mod calls;
 mod guests;
 mod hostile;
+mod http;
 mod loading;
+mod outcomes;
+mod probe;
+mod secrets;
+mod values;
 
 use std::fs;
 use std::sync::Arc;
@@ -11,7 +17,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Asks, Grant, Host, Origin, Plugins, PluginsConfig, Services};
+use super::{Asks, Grant, Host, Origin, Plugin, Plugins, PluginsConfig, Services};
 use crate::base::hex::hex;
 use crate::base::{Json, RunId};
 use crate::engine::ports::{Failure, Outcome, Step, StepCall, StepError};
@@ -43,8 +49,11 @@ impl Folder {
     }
 }
 
-/// Everything of `config`, in a host of its own.
-async fn load(config: PluginsConfig) -> Plugins {
+/// Everything of `config`, in a host of its own. Unless a test has its own place for it, what was compiled is kept beside
+/// the test program: the bundled plugins take seconds.
+async fn load(mut config: PluginsConfig) -> Plugins {
+    let beside = || std::env::current_exe().unwrap().with_file_name("compiled-plugins");
+    config.cache_dir.get_or_insert_with(beside);
     Host::new(config, Services::none()).load_all().await
 }
 

@@ -107,6 +107,8 @@ impl Folder {
             .env_clear()
             .envs(["PATH", "TMPDIR"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("HOME", self.dir.path())
+            // One for all tests: the bundled plugins take seconds to compile.
+            .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
             .env("NO_COLOR", "1")
             .arg("--config")
             .arg(self.path("moltrun.yaml"))

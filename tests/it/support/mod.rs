@@ -7,6 +7,7 @@ pub mod database;
 pub mod faults;
 pub mod fleet;
 pub mod folder;
+pub mod guest;
 pub mod guide_server;
 pub mod ledger;
 pub mod load;

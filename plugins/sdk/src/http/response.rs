@@ -36,8 +36,9 @@ impl Response {
 
     /// The body, which is JSON. The request was carried out, so that another form is a permanent error.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body)
-            .map_err(|e| Error::permanent("bad_answer", format!("the answer ({}) is not as expected: {e}", self.status)))
+        serde_json::from_slice(&self.body).map_err(|e| {
+            Error::permanent("bad_answer", format!("the answer ({}) is not as expected: {e}", self.status))
+        })
     }
 
     /// The pause that `Retry-After` names, in seconds or as a date; at least a second.
@@ -59,7 +60,8 @@ impl Response {
         }
         let status = self.status;
         let said = self.said();
-        let help = if (300..400).contains(&status) { "; redirects are not followed, put the address it leads to" } else { "" };
+        let help =
+            if (300..400).contains(&status) { "; redirects are not followed, put the address it leads to" } else { "" };
         let message = format!("the answer is {status}{said}{help}");
         let code = format!("status_{status}");
         Err(match (status, self.retry_after(context)) {
@@ -73,7 +75,8 @@ impl Response {
     /// The beginning of the body, for people: one line.
     fn said(&self) -> String {
         let text = self.text();
-        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
         let line = words.join(" ");
         match line.char_indices().nth(200) {
             _ if line.is_empty() => String::new(),
@@ -122,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_of_a_body_is_short() {
-        let response = Response { status: 400, headers: Vec::new(), body: "é".repeat(9_000).into_bytes(), is_cut: false };
+        let response =
+            Response { status: 400, headers: Vec::new(), body: "é".repeat(9_000).into_bytes(), is_cut: false };
         let error = response.success(&Context::fake()).unwrap_err();
         assert_eq!(error.message().chars().count(), "the answer is 400: ".len() + 201);
     }

@@ -85,7 +85,8 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), ()> {
 fn read(answer: IncomingResponse, most: usize) -> Result<Response, HttpError> {
     let status = answer.status();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let headers = answer.headers().entries().into_iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect();
+    let headers =
+        answer.headers().entries().into_iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect();
     let body = answer.consume().map_err(|()| internal("the body was taken before"))?;
     let (bytes, is_cut) = read_body(&body, most).map_err(|lost| {
         let message = format!("the answer ({status}) was cut off: {}", lost.message);
@@ -125,8 +126,12 @@ fn failed(code: ErrorCode) -> HttpError {
     use Fate::{NotSent, Refused, Unknown};
 
     let (fate, name, message) = match &code {
-        E::HttpRequestDenied => (Refused, "request_denied", "the host is not granted; name it under `http:` of the plugin's grant"),
-        E::DestinationIpProhibited => (Refused, "address_prohibited", "the address is private, which plugins do not reach"),
+        E::HttpRequestDenied => {
+            (Refused, "request_denied", "the host is not granted; name it under `http:` of the plugin's grant")
+        }
+        E::DestinationIpProhibited => {
+            (Refused, "address_prohibited", "the address is private, which plugins do not reach")
+        }
         E::HttpRequestLengthRequired
         | E::HttpRequestMethodInvalid
         | E::HttpRequestUriInvalid
@@ -138,12 +143,16 @@ fn failed(code: ErrorCode) -> HttpError {
         E::HttpRequestBodySize(_) => (Refused, "bad_request", "the body is larger than allowed"),
         E::DnsTimeout => (NotSent, "dns_timeout", "the name was not resolved in time"),
         E::DnsError(_) | E::DestinationNotFound => (NotSent, "dns_error", "the name has no address"),
-        E::DestinationUnavailable | E::DestinationIpUnroutable => (NotSent, "unreachable", "the address is not reached"),
+        E::DestinationUnavailable | E::DestinationIpUnroutable => {
+            (NotSent, "unreachable", "the address is not reached")
+        }
         E::ConnectionRefused => (NotSent, "connection_refused", "the connection was refused"),
         E::ConnectionTimeout => (NotSent, "connection_timeout", "the connection was not made in time"),
         E::ConnectionLimitReached => (NotSent, "connection_limit", "there are too many connections"),
         E::TlsCertificateError => (NotSent, "tls_certificate", "the certificate of the far side is not trusted"),
-        E::HttpResponseBodySize(_) => (Unknown, "answer_too_large", "the answer is larger than allowed; the request was carried out"),
+        E::HttpResponseBodySize(_) => {
+            (Unknown, "answer_too_large", "the answer is larger than allowed; the request was carried out")
+        }
         E::HttpResponseTimeout | E::ConnectionReadTimeout => (Unknown, "answer_timeout", "there was no answer in time"),
         E::ConnectionTerminated => (Unknown, "connection_lost", "the connection was lost before the answer"),
         // A TLS alert too may come after the request was sent.

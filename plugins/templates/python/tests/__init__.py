@@ -1,0 +1,1 @@
+"""Tests of the steps: `python3 -m unittest`."""

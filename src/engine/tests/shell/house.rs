@@ -16,7 +16,7 @@ use crate::engine::event::{Event, RunStatus};
 use crate::engine::ports::{
     LogLevel, OK, Outcome, Query, Rows, RunFilter, RunRow, Space, Step, StepCall, StepError, Store, Wait, Workflows, Write,
 };
-use crate::engine::run::{Engine, Parts, Steps, Submission, SubmitError};
+use crate::engine::run::{Engine, Parts, StepSet, Steps, Submission, SubmitError};
 use crate::engine::tests::catalog::spec;
 use crate::engine::tests::clock::SimClock;
 use crate::engine::tests::far::Far;
@@ -176,6 +176,7 @@ fn specs() -> Vec<StepSpec> {
         any("t.count", Effect::Pure),
         any("t.send", Effect::AtMostOnce),
         any("t.act", Effect::AtMostOnce),
+        plugged(Effect::Pure),
         known("wait_for", &["ok", "timeout"], &[("event", Text), ("when", Incoming), ("ms", Number)]),
         known("approve", &["ok", "rejected", "timeout"], &[("title", Text), ("ms", Number)]),
         known("call", &["ok"], &[("workflow", Workflow), ("inputs", Any)]),
@@ -266,6 +267,7 @@ pub struct Room {
     pub hands: Arc<Hands>,
     pub plans: Vec<Arc<Plan>>,
     pub clock: Arc<SimClock>,
+    pub steps: Steps,
     /// Calls of earlier lives.
     born: usize,
 }
@@ -308,11 +310,11 @@ impl House {
             let frail = Frail::new(store, death);
             let hands = Arc::new(Hands { waiting: Mutex::default(), world: self.world.clone() });
             let workflows = self.plans.iter().map(|plan| (plan.name.to_string(), plan.clone())).collect();
+            let steps = Steps::new(hand_steps(&hands));
             let engine = Engine::start(Parts {
                 store: frail.clone(),
                 clock: self.clock.clone(),
-                catalog: Arc::new(catalog()),
-                steps: hand_steps(&hands),
+                steps: steps.clone(),
                 workflows: Arc::new(Folder(workflows)),
                 observers: Vec::new(),
                 workers: self.workers,
@@ -324,7 +326,7 @@ impl House {
             let born = self.world.calls.lock().unwrap().len();
             let engine = engine.await.unwrap();
             let (plans, clock) = (self.plans.clone(), self.clock.clone());
-            test(Room { engine, frail, queries, hands, plans, clock, born }).await
+            test(Room { engine, frail, queries, hands, plans, clock, steps, born }).await
         })
     }
 }
@@ -334,12 +336,18 @@ fn calls(world: &World, born: usize, label: &str) -> usize {
     calls.iter().skip(born).filter(|call| call.split_once('/').unwrap().1.split('#').next() == Some(label)).count()
 }
 
-fn hand_steps(hands: &Arc<Hands>) -> Steps {
+fn hand_steps(hands: &Arc<Hands>) -> StepSet {
     let step = |spec: StepSpec| {
         let name = Arc::from(spec.name.as_str());
         (name, Arc::new(HandStep { spec, hands: hands.clone() }) as Arc<dyn Step>)
     };
-    specs().into_iter().map(step).collect()
+    StepSet { catalog: Arc::new(catalog()), steps: specs().into_iter().map(step).collect() }
+}
+
+/// A step as plugins have them.
+pub fn plugged(effect: Effect) -> StepSpec {
+    let input = Fields::Schema(json!({"type": "object"}));
+    spec("p/plugged", effect, Ports::Fixed(vec!["ok".to_string()]), input)
 }
 
 impl Room {
@@ -358,6 +366,19 @@ impl Room {
 
     pub async fn submit_with(&self, event: Json) -> RunId {
         self.try_submit(&self.plans[0].name, event, 1).await.unwrap()[0]
+    }
+
+    /// Puts a step in the place of the one of its name; None takes it away.
+    pub fn replace(&self, name: &str, spec: Option<StepSpec>) {
+        let mut set = StepSet::clone(&self.steps.now());
+        set.steps.remove(name);
+        if let Some(spec) = spec {
+            let mut catalog = Catalog::clone(&set.catalog);
+            catalog.insert(spec.clone());
+            set.catalog = Arc::new(catalog);
+            set.steps.insert(Arc::from(name), Arc::new(HandStep { spec, hands: self.hands.clone() }));
+        }
+        self.steps.replace(set);
     }
 
     /// Ends the attempt that waits.

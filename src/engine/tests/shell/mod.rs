@@ -11,6 +11,7 @@ mod mail;
 mod pausing;
 mod people;
 mod queued;
+mod replaced;
 mod snapshots;
 mod stopping;
 mod trouble;

@@ -13,7 +13,7 @@ use crate::base::{Json, RunId, limits};
 use crate::engine::clock::SystemClock;
 use crate::engine::event::Event;
 use crate::engine::ports::{Clock, Keys, Space, Store, Workflows};
-use crate::engine::run::{Engine, Observer, Parts, Submission};
+use crate::engine::run::{Engine, Observer, Parts, Steps, Submission};
 use crate::engine::state::RunState;
 use crate::lang::{Source, render};
 use crate::net::{Net, Policy};
@@ -72,8 +72,7 @@ impl House {
         let engine = Engine::start(Parts {
             store: self.store.clone(),
             clock: Arc::new(SystemClock),
-            catalog: Arc::new(self.registry.catalog.clone()),
-            steps: self.registry.steps.clone(),
+            steps: Steps::new(self.registry.clone().into_set()),
             workflows: Arc::new(Nobody),
             observers: vec![Arc::new(Ends(ends))],
             workers: 64,

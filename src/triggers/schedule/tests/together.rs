@@ -10,7 +10,7 @@ use crate::base::limits;
 use crate::base::time::rfc3339;
 use crate::engine::event::Event;
 use crate::engine::ports::{Query, RunFilter, Step, Store};
-use crate::engine::run::{Engine, Parts, Steps};
+use crate::engine::run::{Engine, Parts, StepSet, Steps};
 use crate::steps::set::Set;
 use crate::store::memory::MemoryStore;
 use crate::triggers::live::{Live, Served, ServedWorkflow};
@@ -53,8 +53,7 @@ impl House {
         let parts = Parts {
             store: self.store.clone(),
             clock: self.wall.clone(),
-            catalog: Arc::new(catalog()),
-            steps: Steps::from([(Arc::from("set"), set)]),
+            steps: Steps::new(StepSet { catalog: Arc::new(catalog()), steps: [(Arc::from("set"), set)].into() }),
             observers: Vec::new(),
             workflows: Arc::new(live.clone()),
             retention_ms: None,

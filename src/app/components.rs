@@ -1,0 +1,292 @@
+//! The plugins of the process, while it runs too: a component that is put into the plugins folder, replaced or removed is
+//! noticed, and the steps there are follow.
+//!
+//! The folder is looked at as the workflows folder is (`triggers/reload.rs`): a file must look the same twice, [`SETTLE_MS`]
+//! apart, before it is read. Loading (compiling it, asking what it offers) happens on other threads and is followed by a
+//! pause of [`SHARE`] times its length, so that a component that changes all the time takes a fifth of a core at most.
+//!
+//! **What is used.** When a component loads, its steps take the places of the old ones. When it does not, the version before
+//! it stays, and the reason is logged once and shown until the file changes again. When it is removed, a bundled plugin of its
+//! name is used again; if there is none, the checker forgets its steps, so that new versions of workflows cannot use them, and
+//! those that are served keep them until the process ends.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::base::limits::PLUGINS;
+use crate::engine::clock::stopwatch;
+use crate::engine::ports::Clock;
+use crate::engine::run::Steps;
+use crate::plan::Stamp;
+use crate::server::PluginSeen;
+use crate::steps::Registry;
+use crate::triggers::reload::{PAUSE_MS, SETTLE_MS};
+use crate::wasm::{Host, Origin, Plugin, Plugins};
+
+/// A pause after loading something is so many times as long as that took.
+const SHARE: u64 = 4;
+
+/// The longest pause, in milliseconds, however long a component takes.
+const PAUSE_MAX_MS: u64 = 10_000;
+
+/// Why a plugin is not offered any more.
+const GONE: &str = "its file was removed";
+
+/// What there is of plugins, and the steps they are added to.
+#[derive(Clone)]
+pub struct Components {
+    host: Host,
+    dir: PathBuf,
+    built_in: Registry,
+    known: BTreeMap<String, Known>,
+    /// What looked different at the last look: the version it had, None for one that was not there.
+    unsettled: HashMap<String, Option<Version>>,
+    /// The folder could not be read at the last look.
+    is_unreadable: bool,
+}
+
+#[derive(Clone)]
+struct Known {
+    /// What was loaded, or tried, last; None: it is not there any more.
+    version: Option<Version>,
+    /// The one whose steps are used.
+    plugin: Option<Plugin>,
+    /// Why that is not what is there.
+    trouble: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Version {
+    /// Without a stamp it cannot be looked at.
+    File(PathBuf, Option<Stamp>),
+    Bundled,
+}
+
+impl Version {
+    fn of(origin: &Origin) -> Self {
+        match origin {
+            Origin::File(path) => Self::File(path.clone(), Stamp::read(path)),
+            Origin::Bundled(_) => Self::Bundled,
+        }
+    }
+}
+
+/// What a look brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// Other steps are there, or other reasons why they are not.
+    changed: bool,
+    /// Something was loaded, or tried.
+    loaded: bool,
+    /// Something looks different and is to be looked at again soon.
+    unsettled: bool,
+}
+
+/// Looks until the daemon stops; `steps` and `seen` follow.
+pub async fn watch(
+    mut components: Components,
+    steps: Steps,
+    seen: watch::Sender<Arc<Vec<PluginSeen>>>,
+    clock: Arc<dyn Clock>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut pause_ms = PAUSE_MS;
+    loop {
+        tokio::select! {
+            () = clock.pause(pause_ms) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        let watch = stopwatch();
+        let look = tokio::select! {
+            look = components.look() => look,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        pause_ms = match look {
+            Look { loaded: true, .. } => {
+                (watch.elapsed().as_millis() as u64).saturating_mul(SHARE).clamp(PAUSE_MS, PAUSE_MAX_MS)
+            }
+            Look { unsettled: true, .. } => SETTLE_MS,
+            _ => PAUSE_MS,
+        };
+        if look.changed {
+            steps.replace(components.registry().into_set());
+            seen.send_replace(Arc::new(components.seen()));
+        }
+    }
+}
+
+impl Components {
+    /// Loads every plugin of the folder `dir` of `host`, and every bundled one.
+    pub async fn load(host: Host, dir: PathBuf, built_in: Registry) -> Self {
+        // From before they are read: a change in between makes them look changed.
+        let mut versions = versions(&host).await;
+        let Plugins { loaded, broken } = host.load_all().await;
+        let mut known = |name: &str, plugin, trouble| {
+            let version = versions.remove(name).map(|(_, version)| version);
+            (name.to_string(), Known { version, plugin, trouble })
+        };
+        let mut all: BTreeMap<_, _> = broken.into_iter().map(|(name, why)| known(&name, None, Some(why))).collect();
+        all.extend(loaded.into_iter().map(|plugin| known(&plugin.name.clone(), Some(plugin), None)));
+        Self { host, dir, built_in, known: all, unsettled: HashMap::new(), is_unreadable: false }
+    }
+
+    /// Every step there is.
+    pub fn registry(&self) -> Registry {
+        let mut registry = self.built_in.clone();
+        for (name, known) in &self.known {
+            for step in known.plugin.iter().flat_map(|plugin| &plugin.steps) {
+                match known.version {
+                    Some(_) => registry.add(step.clone()),
+                    None => registry.add_unseen(step.clone()),
+                }
+            }
+            if let Some(reason) = &known.trouble {
+                registry.catalog.insert_broken_plugin(name.clone(), reason.clone());
+            }
+        }
+        registry
+    }
+
+    /// For people.
+    pub fn seen(&self) -> Vec<PluginSeen> {
+        let seen = self.known.iter().map(|(name, known)| PluginSeen {
+            name: name.clone(),
+            plugin: known.plugin.clone(),
+            file: known.version.as_ref().and_then(|version| match version {
+                Version::File(path, _) => Some(path.display().to_string()),
+                Version::Bundled => None,
+            }),
+            trouble: known.trouble.clone(),
+        });
+        seen.collect()
+    }
+
+    /// Looks at every component and loads those that have changed and settled.
+    async fn look(&mut self) -> Look {
+        if !self.is_readable().await {
+            return Look::default();
+        }
+        let found = versions(&self.host).await;
+        let mut look = Look::default();
+        let mut unsettled = HashMap::new();
+        let is_there = |known: &Known| known.version.is_some();
+        let gone = self.known.iter().filter(|(name, known)| is_there(known) && !found.contains_key(*name));
+        let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            if self.unsettled.get(&name) == Some(&None) {
+                self.forget(&name);
+                look.changed = true;
+            } else {
+                unsettled.insert(name, None);
+            }
+        }
+        for (name, (origin, version)) in found {
+            if self.known.get(&name).is_some_and(|known| known.version.as_ref() == Some(&version)) {
+                continue;
+            }
+            if self.unsettled.get(&name) != Some(&Some(version.clone())) {
+                unsettled.insert(name, Some(version));
+                continue;
+            }
+            look.loaded = true;
+            match self.try_load(&name, &origin, version).await {
+                Some(changed) => look.changed |= changed,
+                // What was read may be half of it.
+                None => drop(unsettled.insert(name, None)),
+            }
+        }
+        self.unsettled = unsettled;
+        look.unsettled = !self.unsettled.is_empty();
+        look
+    }
+
+    /// Whether anything is known of what is in the folder. One that is not there is empty.
+    async fn is_readable(&mut self) -> bool {
+        let dir = self.dir.clone();
+        let read = tokio::task::spawn_blocking(move || match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.to_string()),
+            _ => Ok(()),
+        });
+        let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
+        if let Err(error) = &read
+            && !self.is_unreadable
+        {
+            tracing::warn!(folder = %self.dir.display(), error, "the plugins folder cannot be read; its plugins stay");
+        }
+        self.is_unreadable = read.is_err();
+        read.is_ok()
+    }
+
+    /// Its steps stay for the workflows that are served; the checker does not know them any more.
+    fn forget(&mut self, name: &str) {
+        let Some(mut known) = self.known.remove(name) else { return };
+        tracing::warn!(plugin = name, "the file of a plugin was removed");
+        if known.plugin.is_some() {
+            known.version = None;
+            known.trouble = Some(GONE.to_string());
+            self.known.insert(name.to_string(), known);
+        }
+    }
+
+    /// Whether that changed anything; None if the file changed meanwhile and is none now.
+    async fn try_load(&mut self, name: &str, origin: &Origin, version: Version) -> Option<bool> {
+        if !self.known.contains_key(name) && self.known.len() >= PLUGINS {
+            // Those that are gone make room.
+            let gone = self.known.iter().find(|(_, known)| known.version.is_none()).map(|(name, _)| name.clone());
+            gone.and_then(|gone| self.known.remove(&gone));
+        }
+        let loaded = match self.known.contains_key(name) || self.known.len() < PLUGINS {
+            true => self.host.load(name, origin.clone()).await,
+            false => Err(format!("there are more than {PLUGINS} plugins")),
+        };
+        let before = self.known.get(name);
+        let used = before.and_then(|known| known.plugin.clone());
+        let (plugin, trouble, changed) = match loaded {
+            Ok(plugin) => {
+                let is_same =
+                    used.as_ref().is_some_and(|used| used.digest == plugin.digest && used.origin == plugin.origin);
+                let changed = !is_same || before.is_none_or(|known| known.trouble.is_some() || known.version.is_none());
+                if changed {
+                    let (version, sha256) = (&plugin.version, &plugin.digest);
+                    tracing::info!(plugin = name, version, sha256, "its steps are used from now on");
+                }
+                (Some(plugin), None, changed)
+            }
+            Err(_) if Version::of(origin) != version => return None,
+            Err(reason) => {
+                let changed = before.is_none_or(|known| known.trouble.as_ref() != Some(&reason));
+                match &used {
+                    _ if !changed => {}
+                    Some(_) => {
+                        tracing::error!(
+                            plugin = name,
+                            reason,
+                            "a component cannot be loaded, the version before it is used"
+                        );
+                    }
+                    None => tracing::error!(plugin = name, reason, "a plugin cannot be loaded"),
+                }
+                (used, Some(reason), changed)
+            }
+        };
+        self.known.insert(name.to_string(), Known { version: Some(version), plugin, trouble });
+        Some(changed)
+    }
+}
+
+/// What there is now.
+async fn versions(host: &Host) -> BTreeMap<String, (Origin, Version)> {
+    let found = host.found().await;
+    let look = move || {
+        let version = |(name, origin): (String, Origin)| {
+            let version = Version::of(&origin);
+            (name, (origin, version))
+        };
+        found.into_iter().map(version).collect()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
