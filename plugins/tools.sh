@@ -46,9 +46,9 @@ tools_home() {
 # tools_ready FOLDER: whether the tool is there.
 tools_ready() { [ -d "$(tools_dir)/$1" ]; }
 
-# tools_begin FOLDER: an empty folder aside; prints its path.
+# tools_begin: an empty folder aside; prints its path.
 tools_begin() {
-    mkdir -p "$(tools_dir)" && mktemp -d "$(tools_dir)/.$1.XXXXXX"
+    mkdir -p "$(tools_dir)" && mktemp -d -p "$(tools_dir)"
 }
 
 # tools_end ASIDE FOLDER: puts it in place, unless another process was faster.

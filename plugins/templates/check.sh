@@ -10,7 +10,9 @@ set -euo pipefail
 moltrun=$(realpath "$1")
 shift
 plugins=$(cd "$(dirname "$0")/.." && pwd -P)
-export MOLTRUN_PLUGINS="$plugins"
+# For tools.sh alone: to moltrun it would be the plugins folder.
+MOLTRUN_PLUGINS="$plugins"
+export -n MOLTRUN_PLUGINS
 . "$plugins/tools.sh"
 
 work=$(mktemp -d)
@@ -80,7 +82,7 @@ try() {
     # Beyond ASCII, both ways and escaped.
     same "$name greets anybody" '"Hello, Zoë \"Ω\" 😀!"' \
         "$("$moltrun" plugin call "$name" greet --input '{"name": "Zo\u00eb \"Ω\" \ud83d\ude00"}' --json |
-            sed -n 's/^ *"text": //p')"
+            sed -n '/"output"/,/}/s/^ *"text": //p')"
     if "$moltrun" plugin call "$name" greet --input '{"name": " "}' --json >refused.json; then fail "$name greets nobody"; fi
     grep -q "\"code\": \"plugin.$name.blank_name\"" refused.json || fail "$name: $(cat refused.json)"
     cat >try.yaml <<YAML

@@ -7,8 +7,8 @@
 //!
 //! **What is used.** When a component loads, its steps take the places of the old ones. When it does not, the version before
 //! it stays, and the reason is logged once and shown until the file changes again. When it is removed, a bundled plugin of its
-//! name is used again; if there is none, the checker forgets its steps, so that new versions of workflows cannot use them, and
-//! those that are served keep them until the process ends.
+//! name is used again. Steps that are there no more, because the plugin is gone or a new version lacks them, are forgotten by
+//! the checker, so that new versions of workflows cannot use them; those that are served keep them until the process ends.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::base::limits::PLUGINS;
 use crate::engine::clock::stopwatch;
-use crate::engine::ports::Clock;
+use crate::engine::ports::{Clock, Step};
 use crate::engine::run::Steps;
 use crate::plan::Stamp;
 use crate::server::PluginSeen;
@@ -55,6 +55,8 @@ struct Known {
     version: Option<Version>,
     /// The one whose steps are used.
     plugin: Option<Plugin>,
+    /// Steps of versions before it that it does not have any more, by name: at most [`PLUGINS`].
+    earlier: BTreeMap<String, Arc<dyn Step>>,
     /// Why that is not what is there.
     trouble: Option<String>,
 }
@@ -127,7 +129,7 @@ impl Components {
         let Plugins { loaded, broken } = host.load_all().await;
         let mut known = |name: &str, plugin, trouble| {
             let version = versions.remove(name).map(|(_, version)| version);
-            (name.to_string(), Known { version, plugin, trouble })
+            (name.to_string(), Known { version, plugin, trouble, earlier: BTreeMap::new() })
         };
         let mut all: BTreeMap<_, _> = broken.into_iter().map(|(name, why)| known(&name, None, Some(why))).collect();
         all.extend(loaded.into_iter().map(|plugin| known(&plugin.name.clone(), Some(plugin), None)));
@@ -138,6 +140,7 @@ impl Components {
     pub fn registry(&self) -> Registry {
         let mut registry = self.built_in.clone();
         for (name, known) in &self.known {
+            known.earlier.values().for_each(|step| registry.add_unseen(step.clone()));
             for step in known.plugin.iter().flat_map(|plugin| &plugin.steps) {
                 match known.version {
                     Some(_) => registry.add(step.clone()),
@@ -232,19 +235,28 @@ impl Components {
         }
     }
 
+    /// Whether one more may be loaded, or this one again. Those that are gone make room.
+    fn has_room(&mut self, name: &str) -> bool {
+        let is_loaded = |known: &Known| known.plugin.is_some();
+        if self.known.get(name).is_some_and(is_loaded) {
+            return true;
+        }
+        if self.known.values().filter(|known| is_loaded(known)).count() >= PLUGINS {
+            let gone = self.known.iter().find(|(_, known)| known.version.is_none()).map(|(name, _)| name.clone());
+            return gone.and_then(|gone| self.known.remove(&gone)).is_some();
+        }
+        true
+    }
+
     /// Whether that changed anything; None if the file changed meanwhile and is none now.
     async fn try_load(&mut self, name: &str, origin: &Origin, version: Version) -> Option<bool> {
-        if !self.known.contains_key(name) && self.known.len() >= PLUGINS {
-            // Those that are gone make room.
-            let gone = self.known.iter().find(|(_, known)| known.version.is_none()).map(|(name, _)| name.clone());
-            gone.and_then(|gone| self.known.remove(&gone));
-        }
-        let loaded = match self.known.contains_key(name) || self.known.len() < PLUGINS {
+        let loaded = match self.has_room(name) {
             true => self.host.load(name, origin.clone()).await,
             false => Err(format!("there are more than {PLUGINS} plugins")),
         };
         let before = self.known.get(name);
         let used = before.and_then(|known| known.plugin.clone());
+        let mut earlier = before.map(|known| known.earlier.clone()).unwrap_or_default();
         let (plugin, trouble, changed) = match loaded {
             Ok(plugin) => {
                 let is_same =
@@ -253,6 +265,12 @@ impl Components {
                 if changed {
                     let (version, sha256) = (&plugin.version, &plugin.digest);
                     tracing::info!(plugin = name, version, sha256, "its steps are used from now on");
+                }
+                let steps = used.iter().flat_map(|used| used.steps.iter().cloned());
+                earlier.extend(steps.map(|step| (step.spec().name.clone(), step)));
+                plugin.steps.iter().for_each(|step| drop(earlier.remove(&step.spec().name)));
+                while earlier.len() > PLUGINS {
+                    earlier.pop_first();
                 }
                 (Some(plugin), None, changed)
             }
@@ -273,7 +291,7 @@ impl Components {
                 (used, Some(reason), changed)
             }
         };
-        self.known.insert(name.to_string(), Known { version: Some(version), plugin, trouble });
+        self.known.insert(name.to_string(), Known { version: Some(version), plugin, earlier, trouble });
         Some(changed)
     }
 }

@@ -78,7 +78,9 @@ impl News {
                 let is_routine = !told["items"].is_null() && (told["level"] == "debug" || told["level"] == "info");
                 !(briefly && is_routine)
             };
-            news.extend(fresh.iter().filter(shown).map(|told| (told["event"].as_u64(), format!("· {}", labelled(told)))));
+            news.extend(
+                fresh.iter().filter(shown).map(|told| (told["event"].as_u64(), format!("· {}", labelled(told)))),
+            );
             if missed > 0 && !briefly {
                 news.push((None, format!("· {id}  ({missed} lines more)")));
             }
@@ -97,7 +99,9 @@ pub async fn all(client: &Client, run: RunId, step: Option<&str>, as_json: bool)
     while let Some(next) = from {
         // The id of a step has no character that a query would not take as it is; another one is no step.
         let of = match step {
-            Some(id) if !crate::lang::is_identifier(id) => return Err(Failed::invalid(format!("`{id}` is no id of a step"))),
+            Some(id) if !crate::lang::is_identifier(id) => {
+                return Err(Failed::invalid(format!("`{id}` is no id of a step")));
+            }
             Some(id) => format!("&step={id}"),
             None => String::new(),
         };

@@ -13,6 +13,19 @@ fn load(text: &str, variables: &[(&str, &str)], need: Need) -> Result<Config, St
     })
 }
 
+/// What is wrong with a file, each with its help.
+fn helped(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moltrun.yaml");
+    std::fs::write(&path, text).unwrap();
+    let invalid = Config::load(Some(&path), Need::Everything, &Environment::new(std::iter::empty())).err().unwrap();
+    let found = invalid.diagnostics.iter();
+    found
+        .map(|one| format!("{}; {}", one.message, one.help.as_deref().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 #[test]
 fn an_empty_file_is_local_and_closed() {
     let config = load("", &[], Need::Everything).unwrap();
@@ -244,15 +257,15 @@ grants:
         ("http: [a.example/x]", "`a.example/x` names no host"),
         ("http: a.example", "a list"),
         (&format!("http: [{hosts}]"), "a grant names at most 64 hosts"),
-        ("secrets: [CRM_TOKN]", "there is no secret `CRM_TOKN` (did you mean `CRM_TOKEN`?)"),
-        ("state: perhaps", "perhaps"),
+        ("secrets: [CRM_TOKN]", "there is no secret `CRM_TOKN`; did you mean `CRM_TOKEN`?"),
+        ("state: perhaps", "expected true or false"),
         ("hosts: [a.example]", "the grant of `crm` has no key `hosts`"),
     ] {
         let text = format!("secrets: {{ CRM_TOKEN: abcdefgh }}\ngrants: {{ crm: {{ {grant} }} }}\n");
-        let message = load(&text, &[], Need::Everything).unwrap_err();
+        let message = helped(&text);
         assert!(message.contains(expected), "{grant}: {message}");
     }
-    let message = load("grants: { crm: { secrets: [TOKEN] } }\n", &[], Need::Everything).unwrap_err();
+    let message = helped("grants: { crm: { secrets: [TOKEN] } }\n");
     assert!(message.contains("add it: `secrets: { TOKEN: ${TOKEN} }`"), "{message}");
     // Where no secret is needed, one that is not set has a name all the same.
     let text = "secrets: { TOKEN: '${TOKEN}' }\ngrants: { crm: { secrets: [TOKEN] } }\n";

@@ -140,7 +140,9 @@ pub struct Catalog {
 
 /// What tells whether a text is a script: the engine that is to run it.
 #[derive(Clone)]
-pub struct ScriptReader(Arc<dyn Fn(&str) -> Result<(), ScriptMistake> + Send + Sync>);
+pub struct ScriptReader(Arc<ReadScript>);
+
+type ReadScript = dyn Fn(&str) -> Result<(), ScriptMistake> + Send + Sync;
 
 /// Why a text is no script.
 #[derive(Clone, Debug, PartialEq, Eq)]

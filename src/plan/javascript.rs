@@ -3,6 +3,7 @@
 //! Comments, texts and regular expressions are skipped, expressions within templates are not. Where the two readings of a
 //! `/` cannot be told apart, it divides. Whether the code is JavaScript at all is for the engine to say.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// One token that is not skipped.
@@ -36,7 +37,7 @@ const BEFORE_VALUES: &[&str] =
 
 /// The tokens of `code`.
 pub(super) fn tokens(code: &str) -> Vec<Token> {
-    let mut lexer = Lexer { code, at: 0, tokens: Vec::new(), open: Vec::new() };
+    let mut lexer = Lexer { code, at: 0, tokens: Vec::new(), open: Vec::new(), divides_to: 0 };
     while lexer.step() {}
     lexer.tokens
 }
@@ -47,6 +48,8 @@ struct Lexer<'c> {
     tokens: Vec<Token>,
     /// The braces that are open: whether each is the `${` of a template.
     open: Vec<bool>,
+    /// Up to here a `/` divides: a regular expression that began before it did not end.
+    divides_to: usize,
 }
 
 impl<'c> Lexer<'c> {
@@ -69,7 +72,13 @@ impl<'c> Lexer<'c> {
             _ if first.is_whitespace() || first == '\u{feff}' => self.at += first.len_utf8(),
             '/' if rest.starts_with("//") => self.at += to_line_end(rest),
             '/' if rest.starts_with("/*") => self.at += rest[2..].find("*/").map_or(rest.len(), |at| at + 4),
-            '/' if self.is_value_next() => self.push(Kind::Other, regex(rest)),
+            '/' if self.at >= self.divides_to && self.is_value_next() => match regex(rest) {
+                Some(bytes) => self.push(Kind::Other, bytes),
+                None => {
+                    self.divides_to = self.at + to_line_end(rest);
+                    self.push(Kind::Sign, 1);
+                }
+            },
             '"' | '\'' => self.push(Kind::Text, quoted(rest, first)),
             '`' => self.template(1),
             '}' if self.open.pop() == Some(true) => self.template(1),
@@ -146,8 +155,8 @@ fn quoted(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// The bytes of a regular expression, its flags included; one byte where it does not end in its line.
-fn regex(rest: &str) -> usize {
+/// The bytes of a regular expression, its flags included; None where it does not end in its line.
+fn regex(rest: &str) -> Option<usize> {
     let mut in_class = false;
     let mut chars = rest.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
@@ -155,17 +164,17 @@ fn regex(rest: &str) -> usize {
             '\\' => {
                 chars.next();
             }
-            '\n' => return 1,
+            '\n' => return None,
             '[' => in_class = true,
             ']' => in_class = false,
             '/' if !in_class => {
                 let flags = rest[at + 1..].find(|c: char| !c.is_ascii_alphabetic());
-                return flags.map_or(rest.len(), |flags| at + 1 + flags);
+                return Some(flags.map_or(rest.len(), |flags| at + 1 + flags));
             }
             _ => {}
         }
     }
-    1
+    None
 }
 
 /// A use of a name that is not a member of something, not a key, and not the script's own.
@@ -209,51 +218,64 @@ pub(super) fn uses<'c>(code: &'c str, tokens: &[Token], names: &[&str]) -> Vec<U
 }
 
 /// Names that the code may have made its own: of variables, functions, classes and parameters. Rather too many.
-fn declared<'c>(code: &'c str, tokens: &[Token]) -> Vec<&'c str> {
+fn declared<'c>(code: &'c str, tokens: &[Token]) -> HashSet<&'c str> {
     let text = |at: usize| tokens.get(at).map_or("", |token: &Token| token.text(code));
-    let mut own = Vec::new();
+    let ends = ends(code, tokens);
+    // Where ranges of such names begin and end: they may nest as deep as the code.
+    let mut edges = vec![0i64; tokens.len() + 1];
     let mut names = |from: usize, to: usize| {
-        let names = tokens[from..to].iter().filter(|token| token.kind == Kind::Name);
-        own.extend(names.map(|token| token.text(code)));
-    };
-    let closing = |open: usize| {
-        let mut depth = 0usize;
-        for at in open..tokens.len() {
-            match text(at) {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 {
-                return at;
-            }
-        }
-        tokens.len() - 1
+        edges[from.min(tokens.len())] += 1;
+        edges[to.min(tokens.len())] -= 1;
     };
     for (at, token) in tokens.iter().enumerate() {
         let before = if at == 0 { "" } else { text(at - 1) };
         match (token.kind, token.text(code)) {
             (Kind::Name, "let" | "const" | "var" | "function" | "class") => match text(at + 1) {
-                "[" | "{" => names(at + 1, closing(at + 1)),
-                _ => names(at + 1, (at + 2).min(tokens.len())),
+                "[" | "{" => names(at + 1, ends[at + 1]),
+                _ => names(at + 1, at + 2),
             },
             // `let a = 1, b = 2`, `x => …`
             (Kind::Name, _) if text(at + 1) == "=>" => names(at, at + 1),
             (Kind::Name, _) if before == "," && text(at + 1) == "=" && text(at + 2) != "=" => names(at, at + 1),
             (Kind::Sign, "(") => {
-                let end = closing(at);
-                let is_call = tokens.get(at.wrapping_sub(1)).is_none_or(|before| before.kind != Kind::Name)
-                    || matches!(before, "if" | "for" | "while" | "switch" | "with");
-                let named = at > 1 && text(at - 2) == "function";
-                let makes = matches!(before, "function" | "catch") || named || !is_call && text(end + 1) == "{";
-                if text(end + 1) == "=>" || makes {
+                let end = ends[at];
+                let follows_name = at > 0 && tokens[at - 1].kind == Kind::Name;
+                let is_method = follows_name && !matches!(before, "if" | "for" | "while" | "switch" | "with");
+                let is_function = matches!(before, "function" | "catch") || at > 1 && text(at - 2) == "function";
+                if text(end + 1) == "=>" || is_function || is_method && text(end + 1) == "{" {
                     names(at, end);
                 }
             }
             _ => {}
         }
     }
+    let mut open = 0;
+    let mut own = HashSet::new();
+    for (token, edge) in tokens.iter().zip(edges) {
+        open += edge;
+        if open > 0 && token.kind == Kind::Name {
+            own.insert(token.text(code));
+        }
+    }
     own
+}
+
+/// Of each bracket that opens, the token that closes it; of one that stays open, the end.
+fn ends(code: &str, tokens: &[Token]) -> Vec<usize> {
+    let mut ends = vec![tokens.len(); tokens.len()];
+    let mut open = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text(code) {
+            "(" | "[" | "{" => open.push(at),
+            ")" | "]" | "}" => {
+                if let Some(opening) = open.pop() {
+                    ends[opening] = at;
+                }
+            }
+            _ => {}
+        }
+    }
+    ends
 }
 
 #[cfg(test)]
@@ -305,6 +327,21 @@ mod tests {
             ("vars['']", "vars."),
         ] {
             assert_eq!(found(code).join(" "), expected, "{code}");
+        }
+    }
+
+    /// As deep as a file can nest them, in a moment.
+    #[test]
+    fn brackets_without_end() {
+        for code in [
+            "(".repeat(300_000),
+            "(item=".repeat(100_000),
+            "item=>".repeat(100_000),
+            "`${".repeat(100_000),
+            "[/".repeat(100_000),
+            "'\n".repeat(100_000),
+        ] {
+            uses(&code, &tokens(&code), &["item", "steps"]);
         }
     }
 

@@ -8,6 +8,7 @@ use wasmtime::component::Component;
 use super::bindings::TransformPre;
 use super::call::{self, Bounds};
 use super::describe::{self, Described};
+use super::grant::Grant;
 use super::host::{Host, Origin, Plugin, Shared};
 use super::imports::{Imports, Reach};
 use super::kept::Kept;
@@ -56,7 +57,10 @@ impl Host {
         if let (Some(cache), Some(said)) = (&shared.cache, said) {
             cache.said(&digest, said);
         }
-        asks.compare(name, &grant);
+        // A bundled plugin is there whether anybody wants it or not.
+        if grant != Grant::default() || !matches!(origin, Origin::Bundled(_)) {
+            asks.compare(name, &grant);
+        }
 
         let reach = Arc::new(Reach::new(name, &asks, &grant, &runtime.services, &runtime.accounts));
         let common = Arc::new(Common { runtime, pre, name: name.to_string(), digest: digest.clone(), bounds, reach });

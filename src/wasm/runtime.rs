@@ -30,8 +30,8 @@ const PAGE: usize = 64 * 1024;
 /// Core instances of one component. Python guests have 38.
 pub(super) const CORE_INSTANCES: u32 = 48;
 
-/// Memories of one component: one, and room for an adapter's.
-pub(super) const MEMORIES: u32 = 2;
+/// Memories of one component: one, and room for an adapter's. JavaScript guests have 3, two of them of stubs.
+pub(super) const MEMORIES: u32 = 4;
 
 /// Tables of one component: one for each core module with function pointers.
 pub(super) const TABLES: u32 = 24;
@@ -123,7 +123,9 @@ fn config(pool: Option<usize>) -> Config {
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // Components made of others (JavaScript, whose WASI is a stub of its own) copy strings between memories. How many a
+        // guest may have is bounded by the pool and the quota.
+        .wasm_multi_memory(true)
         .wasm_wide_arithmetic(false)
         .wasm_custom_page_sizes(false)
         // Errors name the cause; the frames of a stripped guest would say nothing more.

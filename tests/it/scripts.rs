@@ -52,7 +52,7 @@ async fn errors_are_at_the_line_of_the_file() {
     let run = folder.run(["run", "workflows/broken.yaml", "--json"]).exits(1).json();
     let error = &run["steps"]["total"]["error"];
     assert_eq!(error["code"], "script.error", "{run:#}");
-    let message = "TypeError: cannot read property 'such' of undefined at 12:16";
+    let message = "TypeError: cannot read property 'such' of undefined at 12:18";
     assert_eq!(error["message"], message, "{run:#}");
 }
 

@@ -116,12 +116,13 @@ fn input(text: &str) -> Result<Json, Failed> {
 async fn step(host: &Host, target: &Target, name: &str) -> Result<(Plugin, Arc<dyn Step>), Failed> {
     let loaded = host.load(&target.name, target.origin.clone()).await;
     let plugin = loaded.map_err(|reason| Failed::invalid(format!("{} does not load: {reason}", target.name)))?;
-    let full = if name.contains('/') { name.to_string() } else { format!("{}/{name}", plugin.name) };
-    if let Some(step) = plugin.steps.iter().find(|step| step.spec().name == full).cloned() {
+    let bare = |full: &str| full.rsplit('/').next().unwrap_or_default().to_string();
+    let wanted = name.strip_prefix(&format!("{}/", plugin.name)).unwrap_or(name);
+    if let Some(step) = plugin.steps.iter().find(|step| bare(&step.spec().name) == wanted).cloned() {
         return Ok((plugin, step));
     }
-    let own: Vec<&str> = plugin.steps.iter().map(|step| step.spec().name.as_str()).collect();
-    let help = match nearest(&full, own.iter().copied()) {
+    let own: Vec<String> = plugin.steps.iter().map(|step| bare(&step.spec().name)).collect();
+    let help = match nearest(wanted, own.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("it has {}", own.join(", ")),
     };

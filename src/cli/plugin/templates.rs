@@ -98,6 +98,7 @@ const WIT: &[File] = &[
 /// The crate `moltrun-step`.
 const SDK: &[File] = &[
     ("vendor/moltrun-step/Cargo.toml", include_str!("../../../plugins/sdk/Cargo.toml")),
+    ("vendor/moltrun-step/README.md", include_str!("../../../plugins/sdk/README.md")),
     ("vendor/moltrun-step/src/context.rs", include_str!("../../../plugins/sdk/src/context.rs")),
     ("vendor/moltrun-step/src/error.rs", include_str!("../../../plugins/sdk/src/error.rs")),
     ("vendor/moltrun-step/src/guest.rs", include_str!("../../../plugins/sdk/src/guest.rs")),
@@ -177,6 +178,8 @@ mod tests {
         ] {
             let (mut found, folder) = (BTreeSet::new(), root.join(folder));
             below(&folder, &folder, &mut found);
+            // They hold the crate against files of this repository.
+            found.retain(|path| !path.starts_with("tests/") || prefix.is_empty());
             assert_eq!(listed(files, prefix), found, "{}", folder.display());
         }
     }

@@ -42,6 +42,10 @@ impl Deciding<'_> {
         let Some(attempt) = slot.map(|slot| slot.attempt) else {
             return Err(self.illegal("an outcome of an attempt that does not run"));
         };
+        // Before anything is told of it: what is refused changes nothing.
+        if matches!(result, Ok(Ended::Items(_))) && self.planned(place).for_each.is_none() {
+            return Err(self.illegal("items of a step that has none"));
+        }
         if !lines.is_empty() {
             let Place { step, items } = place.clone();
             self.emit(Event::StepLogged { at, step, items, attempt, lines })?;

@@ -114,7 +114,7 @@ fn one<'s>(root: &'s Json, schema: &'s Json, access: Access<'_>, left: &mut usiz
         // Nobody counts on the parts of a text, but they are there.
         Access::Index(_) | Access::Some => matches!(*name, "object" | "array" | "string"),
     };
-    if let Some(own) = own.filter(|own| !own.iter().any(|name| has_parts(&name))) {
+    if let Some(own) = own.filter(|own| !own.iter().any(has_parts)) {
         return Look::Not(Why::Plain(own));
     }
     match access {

@@ -105,7 +105,7 @@ fn mistakes_are_shown_where_they_stand() {
         ("\n  return steps.frist.n", "1:18 there is no step `frist`"),
         ("return steps.last", "0:16 the step `last` is not upstream of `total`"),
         ("return steps.total", "0:16 the step `total` cannot read its own output"),
-        ("const é = '🙂'; return vars.rat", "0:33 there is no variable `rat`"),
+        ("const é = '🙂'; return vars.rat", "0:31 there is no variable `rat`"),
         ("return inputs.who", "0:16 a script does not know `inputs`"),
         ("return item", "0:16 a script does not know `item`"),
         ("return\n await event", "1:10 `await` means nothing here"),

@@ -156,6 +156,10 @@ impl Outside {
         let _turn = turn.ok_or(Error::ConnectionLimitReached)?.map_err(|_| Error::ConnectionLimitReached)?;
         request.timeout_ms = left_ms().min(options.and_then(given_ms).unwrap_or(u64::MAX));
         let sending = self.traffic.send(&place.method);
+        if self.over.load(SeqCst) {
+            sending.not_sent();
+            return Err(Error::ConnectionLimitReached);
+        }
         let response = match self.reach.net.send(request).await {
             Ok(response) => response,
             Err(error) => {

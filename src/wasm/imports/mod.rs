@@ -26,7 +26,7 @@ mod swap;
 mod traffic;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures::future::{Either, select};
 
@@ -136,6 +136,8 @@ pub(super) struct Outside {
     step: String,
     log: StepLog,
     warnings: AtomicU32,
+    /// The call has ended for its step: nothing more may leave, wherever its guest still is.
+    over: AtomicBool,
     traffic: Traffic,
     stands: Stands,
     drawer: Drawer,
@@ -145,7 +147,17 @@ impl Outside {
     pub(super) fn new(reach: Arc<Reach>, run: String, step: String, log: StepLog, keys: Keys) -> Self {
         let stands = Stands::new(&reach);
         let drawer = Drawer::new(reach.plugin.clone(), keys, reach.account.clone());
-        Self { reach, run, step, log, warnings: AtomicU32::new(0), traffic: Traffic::default(), stands, drawer }
+        Self {
+            reach,
+            run,
+            step,
+            log,
+            warnings: AtomicU32::new(0),
+            over: AtomicBool::new(false),
+            traffic: Traffic::default(),
+            stands,
+            drawer,
+        }
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
@@ -172,6 +184,8 @@ impl Outside {
     /// What the failure of a call becomes for a step that must not be repeated: unknown, if it may have acted. `broke`: the
     /// guest did not say so itself, so that nobody knows what it made of the answers it got.
     pub(super) fn at_most_once(&self, error: StepError, broke: bool) -> StepError {
+        // Before the counts are read: whoever counts itself after this sees it, and does not send.
+        self.over.store(true, Ordering::SeqCst);
         let (why, is_unknown) = match broke {
             true => ("a request had been sent", self.traffic.acted()),
             false => ("the answer to a request was lost", self.traffic.lost()),

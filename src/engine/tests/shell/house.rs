@@ -14,7 +14,8 @@ use crate::base::json::JsonMap;
 use crate::base::{Effect, Json, Millis, RunId};
 use crate::engine::event::{Event, RunStatus};
 use crate::engine::ports::{
-    LogLevel, OK, Outcome, Query, Rows, RunFilter, RunRow, Space, Step, StepCall, StepError, Store, Wait, Workflows, Write,
+    LogLevel, OK, Outcome, Query, Rows, RunFilter, RunRow, Space, Step, StepCall, StepError, Store, Wait, Workflows,
+    Write,
 };
 use crate::engine::run::{Engine, Parts, StepSet, Steps, Submission, SubmitError};
 use crate::engine::tests::catalog::spec;

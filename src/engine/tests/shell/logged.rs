@@ -27,7 +27,8 @@ fn every_end_of_an_attempt_has_its_lines_before_it() {
     let transient = || Err(StepError::Transient(Failure::new("t.away", "away")));
     let later = || Err(StepError::Later { failure: Failure::new("t.later", "later"), after_ms: 500 });
     let declined = || Ok(Outcome::Skipped(Failure::new("t.none", "nothing to do")));
-    let read = "  - {id: a, uses: t.read, with: {says: hi}, timeout: 5s, retry: {attempts: 2, delay: 1s, jitter: 0}}";
+    let read =
+        "  - {id: a, uses: t.read, with: {says: hi}, timeout: 5s, retry: {attempts: 2, initial: 1s, jitter: false}}";
     House::new(read).live(async |room| {
         let run = room.submit().await;
         room.end(run, "a", transient()).await;

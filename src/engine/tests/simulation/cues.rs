@@ -98,7 +98,8 @@ impl Cues {
 
     /// What an attempt tells people: nothing, or a line or two that name it.
     pub fn lines(&self, act: &Act) -> Vec<LogLine> {
-        let mut random = self.draw(act.run, &act.place, 99 << 32 | u64::from(act.attempt) << 8 | u64::from(act.retries));
+        let mut random =
+            self.draw(act.run, &act.place, 99 << 32 | u64::from(act.attempt) << 8 | u64::from(act.retries));
         let text = format!("{}#{}", act.place, act.attempt);
         vec![LogLine { level: LogLevel::Info, text }; random.below(3) as usize]
     }
