@@ -64,6 +64,8 @@ unpack_rust() {
     mkdir -p "$tools.part/debs"
     (
         cd "$tools.part/debs"
+        # A machine may have no lists of packages yet.
+        apt-cache show "rustc-web=$DEBIAN_RUST" >/dev/null 2>&1 || $([ "$(id -u)" = 0 ] || echo sudo) apt-get update -qq
         apt-get download -qq "rustc-web=$DEBIAN_RUST" "rust-web-src=$DEBIAN_RUST" "libstd-rust-web-dev=$DEBIAN_RUST" \
             "libstd-rust-web-${DEBIAN_RUST%.*}=$DEBIAN_RUST" "libllvm22=$DEBIAN_LLVM" ||
             fail "apt has no rustc-web $DEBIAN_RUST (run apt-get update first); for a newer one set the versions here, rebuild and commit"

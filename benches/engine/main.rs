@@ -15,6 +15,7 @@ mod http;
 mod latency;
 mod load;
 mod memory;
+mod script;
 mod start;
 mod steps;
 mod throughput;
@@ -39,6 +40,7 @@ enum Scenario {
     Throughput,
     Latency,
     Steps,
+    Script,
     Memory,
     Start,
     Growth,
@@ -124,6 +126,9 @@ async fn run(sizes: &Sizes) -> Result<(), Box<dyn Error>> {
     }
     if wanted(Scenario::Steps) {
         steps::run(&far, sizes).await?;
+    }
+    if wanted(Scenario::Script) {
+        script::run(&far, sizes).await?;
     }
     if wanted(Scenario::Memory) {
         memory::run(&far, sizes).await?;

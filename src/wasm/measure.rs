@@ -1,6 +1,6 @@
 //! What a call costs, for the person who writes the plugin: fuel and memory.
 //!
-//! Fuel makes a guest slower by a third or so, and needs code that was compiled for it. So the engine of the house has none
+//! Fuel makes a guest slower, and needs code that was compiled for it. So the engine of the house has none
 //! of it, and there is a second one that counts, for `moltrun plugin call` alone.
 
 use std::sync::{Arc, Mutex, PoisonError};

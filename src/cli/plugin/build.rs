@@ -15,7 +15,7 @@ use super::tools::{self, CARGO_TARGET, RUST_TARGET};
 use super::{inspect, target};
 use crate::base::Json;
 use crate::cli::{Exit, Failed, Globals, out, setup};
-use crate::config::Need;
+use crate::config::{DEFAULT_FILE, Need};
 use crate::wasm::Origin;
 
 #[derive(Debug, Args)]
@@ -34,6 +34,17 @@ pub struct BuildArgs {
 pub async fn run(globals: &Globals, args: BuildArgs) -> Result<Exit, Failed> {
     // Before the build: a mistake in it should not cost one.
     let config = setup::config(globals, Need::Shape)?;
+    if args.install && !is_configured(globals) {
+        let reason = "there is no moltrun.yaml here that names the plugins folder";
+        let what_to_do = "run `moltrun plugin build DIR --install` beside it, or give --config FILE";
+        return Err(Failed::invalid(format!("--install: {reason}; {what_to_do}")));
+    }
+    if let Some(out) = args.out.as_deref().filter(|out| out.extension().is_none_or(|ending| ending != "wasm")) {
+        return Err(Failed::invalid(format!(
+            "--out: {} is no place for a component; its name ends in .wasm",
+            out.display()
+        )));
+    }
     let project = Project::of(&args.dir).map_err(Failed::invalid)?;
     let missing = tools::missing(project.lang);
     if !missing.is_empty() {
@@ -63,6 +74,11 @@ pub async fn run(globals: &Globals, args: BuildArgs) -> Result<Exit, Failed> {
     put(&component, &to).map_err(|error| Failed::new(Exit::Failed, format!("{}: {error}", to.display())))?;
     out::line(to.display());
     Ok(Exit::Ok)
+}
+
+/// Whether somebody said where the plugins folder is: the default is that of the working folder, which is the project's own.
+fn is_configured(globals: &Globals) -> bool {
+    globals.config.is_some() || Path::new(DEFAULT_FILE).exists() || std::env::var_os("MOLTRUN_PLUGINS").is_some()
 }
 
 /// All of the file or nothing: a daemon may be watching the folder.

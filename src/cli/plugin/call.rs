@@ -2,7 +2,7 @@
 //!
 //! What it costs is measured in two ways. A step that only computes is called twice: once on an engine that counts fuel, then
 //! on the ordinary one, whose time is shown. A step that acts is called once, on the engine that counts; its time is then
-//! a third or so longer than in a run.
+//! longer than in a run.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ struct Done {
 }
 
 pub async fn run(globals: &Globals, args: CallArgs) -> Result<Exit, Failed> {
-    let config = setup::config(globals, Need::Everything)?;
+    let config = setup::config(globals, Need::Shape)?;
     let clock = app::system_clock();
     let (given, services) = app::plugins::given(&config, &clock);
     let (counting, meter) = Host::metered(given, services);
@@ -69,6 +69,12 @@ pub async fn run(globals: &Globals, args: CallArgs) -> Result<Exit, Failed> {
     let input = input(&args.input)?;
 
     let (plugin, step) = step(&counting, &target, &args.step).await?;
+    if args.times > 1 && step.spec().effect != Effect::Pure {
+        let name = &step.spec().name;
+        return Err(Failed::invalid(format!(
+            "--times: {name} acts, and would act each time; it is for steps that only compute"
+        )));
+    }
     for line in plugin.asks.not_granted(&plugin.name, &plugin.grant) {
         out::note(out::shown(&format!("{} {line}", plugin.name)));
     }

@@ -42,7 +42,7 @@ fn needed(lang: Lang) -> &'static [Tool] {
         Tool {
             any_of: &["zig"],
             or_variable: Some("WASM_CC"),
-            install: "pip install ziglang and put it on the PATH as zig, or set WASM_CC to a clang with wasi-libc",
+            install: "pip install ziglang and set WASM_CC=\"python3 -m ziglang cc\", or WASM_CC to a clang with wasi-libc",
         },
         Tool {
             any_of: &["wit-bindgen"],

@@ -217,3 +217,11 @@ async fn what_a_plugin_said_is_kept_beside_its_code() {
     let third = load(with(2 << 20)).await;
     assert_eq!(third.broken["wide"], "asked what it offers, it wanted more than its 2 MiB of memory");
 }
+
+/// Guests are built against a released interface: a change of it would leave them outside. A new ability is a new import,
+/// another form is another version.
+#[test]
+fn the_released_interface_is_as_it_was() {
+    let released = "3e2a320529fe7f0cc8eeaae1832a2abd38e8e929aef54d2c550783d39b3eaf8c";
+    assert_eq!(sha256(include_bytes!("../../../wit/step.wit")), released);
+}
