@@ -122,13 +122,14 @@ pub async fn steps(config: &Config, clock: &Arc<dyn Clock>) -> Result<Steps, Sta
         }
     }
     registry.catalog.region = config.region;
+    let now = clock.now();
     let (given, services) = plugins::given(config, clock);
     let host = Host::new(given, services);
     let scripts = ScriptEngine::new(&host);
     registry.catalog.scripts = Some(scripts.reader());
     registry.add(Arc::new(ScriptStep::new(scripts)));
     registry.catalog.set_secrets(config.secrets.keys());
-    let components = Components::load(host, config.plugins.clone(), registry).await;
+    let components = Components::load(host, config.plugins.clone(), registry, now).await;
     Ok(Steps { registry: components.registry(), moltflow, senders, components })
 }
 

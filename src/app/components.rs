@@ -6,7 +6,8 @@
 //! pause of [`SHARE`] times its length, so that a component that changes all the time takes a fifth of a core at most.
 //!
 //! **What is used.** When a component loads, its steps take the places of the old ones. When it does not, the version before
-//! it stays, and the reason is logged once and shown until the file changes again. When it is removed, a bundled plugin of its
+//! it stays, and the reason is logged once and shown until it loads; it is tried again when the file changes and, since the
+//! reason may have been the moment's, after [`RETRY_MS`] and ever longer pauses. When it is removed, a bundled plugin of its
 //! name is used again. Steps that are there no more, because the plugin is gone or a new version lacks them, are forgotten by
 //! the checker, so that new versions of workflows cannot use them; those that are served keep them until the process ends.
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::base::Millis;
 use crate::base::limits::PLUGINS;
 use crate::engine::clock::stopwatch;
 use crate::engine::ports::{Clock, Step};
@@ -32,6 +34,11 @@ const SHARE: u64 = 4;
 
 /// The longest pause, in milliseconds, however long a component takes.
 const PAUSE_MAX_MS: u64 = 10_000;
+
+/// First pause before what could not be loaded is tried again, in milliseconds; it doubles up to the maximum. A machine that
+/// was too busy to load something is to be left alone for a while, and a disk that failed may take minutes.
+const RETRY_MS: u64 = 10_000;
+const RETRY_MAX_MS: u64 = 600_000;
 
 /// Why a plugin is not offered any more.
 const GONE: &str = "its file was removed";
@@ -59,6 +66,27 @@ struct Known {
     earlier: BTreeMap<String, Arc<dyn Step>>,
     /// Why that is not what is there.
     trouble: Option<String>,
+    /// When the version is tried again, if it could not be loaded.
+    retry: Option<Retry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Retry {
+    at: Millis,
+    pause_ms: u64,
+}
+
+impl Retry {
+    /// After a failure at `now`, and those before it.
+    fn after(before: Option<Self>, now: Millis) -> Self {
+        let pause_ms = before.map_or(RETRY_MS, |before| before.pause_ms.saturating_mul(2).min(RETRY_MAX_MS));
+        Self { at: now.saturating_add_unsigned(pause_ms), pause_ms }
+    }
+
+    fn is_due(self, now: Millis) -> bool {
+        // The time of day may have been set back.
+        now >= self.at || self.at.saturating_sub_unsigned(self.pause_ms) > now
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +132,7 @@ pub async fn watch(
         }
         let watch = stopwatch();
         let look = tokio::select! {
-            look = components.look() => look,
+            look = components.look(clock.now()) => look,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         pause_ms = match look {
@@ -122,14 +150,15 @@ pub async fn watch(
 }
 
 impl Components {
-    /// Loads every plugin of the folder `dir` of `host`, and every bundled one.
-    pub async fn load(host: Host, dir: PathBuf, built_in: Registry) -> Self {
+    /// Loads every plugin of the folder `dir` of `host`, and every bundled one, at `now`.
+    pub async fn load(host: Host, dir: PathBuf, built_in: Registry, now: Millis) -> Self {
         // From before they are read: a change in between makes them look changed.
         let mut versions = versions(&host).await;
         let Plugins { loaded, broken } = host.load_all().await;
-        let mut known = |name: &str, plugin, trouble| {
+        let mut known = |name: &str, plugin, trouble: Option<String>| {
+            let retry = trouble.as_ref().map(|_| Retry::after(None, now));
             let version = versions.remove(name).map(|(_, version)| version);
-            (name.to_string(), Known { version, plugin, trouble, earlier: BTreeMap::new() })
+            (name.to_string(), Known { version, plugin, trouble, retry, earlier: BTreeMap::new() })
         };
         let mut all: BTreeMap<_, _> = broken.into_iter().map(|(name, why)| known(&name, None, Some(why))).collect();
         all.extend(loaded.into_iter().map(|plugin| known(&plugin.name.clone(), Some(plugin), None)));
@@ -168,8 +197,8 @@ impl Components {
         seen.collect()
     }
 
-    /// Looks at every component and loads those that have changed and settled.
-    async fn look(&mut self) -> Look {
+    /// Looks at every component and loads those that have changed and settled, or are to be tried again at `now`.
+    async fn look(&mut self, now: Millis) -> Look {
         if !self.is_readable().await {
             return Look::default();
         }
@@ -188,15 +217,17 @@ impl Components {
             }
         }
         for (name, (origin, version)) in found {
-            if self.known.get(&name).is_some_and(|known| known.version.as_ref() == Some(&version)) {
+            let known = self.known.get(&name).filter(|known| known.version.as_ref() == Some(&version));
+            let retry = known.map(|known| known.retry);
+            if retry.is_some_and(|retry| !retry.is_some_and(|retry| retry.is_due(now))) {
                 continue;
             }
-            if self.unsettled.get(&name) != Some(&Some(version.clone())) {
+            if retry.is_none() && self.unsettled.get(&name) != Some(&Some(version.clone())) {
                 unsettled.insert(name, Some(version));
                 continue;
             }
             look.loaded = true;
-            match self.try_load(&name, &origin, version).await {
+            match self.try_load(&name, &origin, version, now).await {
                 Some(changed) => look.changed |= changed,
                 // What was read may be half of it.
                 None => drop(unsettled.insert(name, None)),
@@ -230,29 +261,26 @@ impl Components {
         tracing::warn!(plugin = name, "the file of a plugin was removed");
         if known.plugin.is_some() {
             known.version = None;
+            known.retry = None;
             known.trouble = Some(GONE.to_string());
             self.known.insert(name.to_string(), known);
         }
     }
 
-    /// Whether one more may be loaded, or this one again. Those that are gone make room.
-    fn has_room(&mut self, name: &str) -> bool {
+    /// Whether one more may be loaded, or this one again. Those that are gone count: what is served may use their steps.
+    fn has_room(&self, name: &str) -> bool {
         let is_loaded = |known: &Known| known.plugin.is_some();
-        if self.known.get(name).is_some_and(is_loaded) {
-            return true;
-        }
-        if self.known.values().filter(|known| is_loaded(known)).count() >= PLUGINS {
-            let gone = self.known.iter().find(|(_, known)| known.version.is_none()).map(|(name, _)| name.clone());
-            return gone.and_then(|gone| self.known.remove(&gone)).is_some();
-        }
-        true
+        self.known.get(name).is_some_and(is_loaded)
+            || self.known.values().filter(|known| is_loaded(known)).count() < PLUGINS
     }
 
     /// Whether that changed anything; None if the file changed meanwhile and is none now.
-    async fn try_load(&mut self, name: &str, origin: &Origin, version: Version) -> Option<bool> {
+    async fn try_load(&mut self, name: &str, origin: &Origin, version: Version, now: Millis) -> Option<bool> {
         let loaded = match self.has_room(name) {
             true => self.host.load(name, origin.clone()).await,
-            false => Err(format!("there are more than {PLUGINS} plugins")),
+            false => {
+                Err(format!("there are more than {PLUGINS} plugins, with those that were removed since the start"))
+            }
         };
         let before = self.known.get(name);
         let used = before.and_then(|known| known.plugin.clone());
@@ -291,7 +319,9 @@ impl Components {
                 (used, Some(reason), changed)
             }
         };
-        self.known.insert(name.to_string(), Known { version: Some(version), plugin, earlier, trouble });
+        let again = before.filter(|known| known.version.as_ref() == Some(&version)).and_then(|known| known.retry);
+        let retry = trouble.as_ref().map(|_| Retry::after(again, now));
+        self.known.insert(name.to_string(), Known { version: Some(version), plugin, earlier, trouble, retry });
         Some(changed)
     }
 }
@@ -307,4 +337,88 @@ async fn versions(host: &Host) -> BTreeMap<String, (Origin, Version)> {
         found.into_iter().map(version).collect()
     };
     tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wasm::{PluginsConfig, Services};
+
+    /// A folder with this as `x.wasm`, which could not be loaded at 0, and nothing else that is to be looked at.
+    async fn components(home: &tempfile::TempDir, bytes: &[u8]) -> Components {
+        std::fs::write(home.path().join("x.wasm"), bytes).unwrap();
+        // Compiling takes seconds.
+        let cache_dir = Some(std::env::current_exe().unwrap().with_file_name("compiled-plugins"));
+        let config = PluginsConfig { dir: Some(home.path().to_path_buf()), cache_dir, ..PluginsConfig::default() };
+        let host = Host::new(config, Services::none());
+        let known = versions(&host).await.into_iter().map(|(name, (_, version))| {
+            let trouble = (name == "x").then(|| "the machine was busy".to_string());
+            let retry = trouble.as_ref().map(|_| Retry::after(None, 0));
+            (name, Known { version: Some(version), plugin: None, earlier: BTreeMap::new(), trouble, retry })
+        });
+        Components {
+            known: known.collect(),
+            host,
+            dir: home.path().to_path_buf(),
+            built_in: Registry::default(),
+            unsettled: HashMap::new(),
+            is_unreadable: false,
+        }
+    }
+
+    const TRIED: Look = Look { changed: true, loaded: true, unsettled: false };
+
+    #[tokio::test]
+    async fn what_could_not_be_loaded_is_tried_again_after_longer_and_longer_pauses() {
+        let home = tempfile::tempdir().unwrap();
+        let mut components = components(&home, b"no component").await;
+        assert_eq!(components.look(9_999).await, Look::default());
+        // For another reason than at the start.
+        assert_eq!(components.look(10_000).await, TRIED);
+        assert_eq!(components.look(29_999).await, Look::default());
+        assert_eq!(components.look(30_000).await, Look { changed: false, ..TRIED });
+        let mut now = 30_000;
+        for pause_ms in [40_000, 80_000, 160_000, 320_000, 600_000, 600_000] {
+            now += pause_ms;
+            assert_eq!(components.look(now - 1).await, Look::default(), "{pause_ms}");
+            assert_eq!(components.look(now).await, Look { changed: false, ..TRIED }, "{pause_ms}");
+        }
+        // The time of day is set back.
+        assert_eq!(components.look(0).await, Look { changed: false, ..TRIED });
+    }
+
+    #[tokio::test]
+    async fn what_loads_at_last_is_used() {
+        let home = tempfile::tempdir().unwrap();
+        let good = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/dist/keyword-score.wasm");
+        let mut components = components(&home, &std::fs::read(good).unwrap()).await;
+        assert_eq!(components.look(10_000).await, TRIED);
+        let known = &components.known["x"];
+        assert!(known.plugin.is_some() && known.trouble.is_none() && known.retry.is_none());
+        assert_eq!(components.look(1_000_000).await, Look::default());
+    }
+
+    #[tokio::test]
+    async fn no_plugin_takes_the_place_of_one_whose_steps_may_be_in_use() {
+        let home = tempfile::tempdir().unwrap();
+        let good = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/dist/keyword-score.wasm");
+        let mut components = components(&home, &std::fs::read(good).unwrap()).await;
+        components.look(10_000).await;
+        let gone = Known { version: None, trouble: Some(GONE.to_string()), ..components.known["x"].clone() };
+        let loaded = components.known.values().filter(|known| known.plugin.is_some()).count();
+        let names = (loaded..PLUGINS).map(|number| format!("gone-{number}"));
+        components.known.extend(names.map(|name| (name, gone.clone())));
+        assert!(!components.has_room("new") && components.has_room("x") && components.has_room("gone-7"));
+        let origin = Origin::File(home.path().join("x.wasm"));
+        let version = Version::of(&origin);
+        assert_eq!(components.try_load("new", &origin, version, 20_000).await, Some(true));
+        let refused = &components.known["new"];
+        assert!(refused.trouble.as_ref().is_some_and(|why| why.starts_with("there are more than 256 plugins")));
+        assert!(components.known["gone-7"].plugin.is_some());
+        // A place is free.
+        components.known.remove("gone-7");
+        let version = components.known["new"].version.clone().unwrap();
+        assert_eq!(components.try_load("new", &origin, version, 30_000).await, Some(true));
+        assert!(components.known["new"].plugin.is_some());
+    }
 }

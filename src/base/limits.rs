@@ -223,8 +223,8 @@ pub const PLUGIN_KEPT: usize = 1024 * 1024;
 /// shorten it.
 pub const PLUGIN_TIMEOUT_MS: u64 = 5_000;
 
-/// Time one attempt of a step may take when it names no `timeout`, in milliseconds; for a plugin's step the wait for its
-/// turn is in it.
+/// Time one attempt of a step may take when it names no `timeout`, in milliseconds; for a plugin's step that is the wait
+/// for its turn, and its own time comes on top.
 pub const STEP_TIMEOUT_MS: u64 = 60_000;
 
 /// Time `describe` may take when a plugin is loaded, in milliseconds.
@@ -255,7 +255,7 @@ pub const PLUGIN_HTTP_URL: usize = 16 * 1024;
 /// nobody reads.
 pub const PLUGIN_HTTP_PIECE: usize = 16 * 1024;
 
-/// A secret that plugins use: keys and certificates fit.
+/// A secret that plugins use: long tokens fit. It is one line, so neither keys nor certificates as PEM are meant.
 pub const PLUGIN_SECRET: usize = 8 * 1024;
 
 /// Lines that the host writes about one call (what it denied, and why). A guest that goes on after so many denials has

@@ -374,7 +374,7 @@ pub struct RunRow {
 
 /// Durable intentions. Each verb is one transaction, atomic per run; many share one physical commit.
 pub trait Store: Send + Sync + 'static {
-    /// Saves a plan under its digest; doing it again changes nothing.
+    /// Saves a plan under its digest; doing it again replaces only what is not part of the digest.
     fn save_plan<'a>(&'a self, digest: &'a str, plan: &'a Json) -> BoxFuture<'a, Result<(), StoreError>>;
 
     fn plan<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<Json>, StoreError>>;

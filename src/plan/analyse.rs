@@ -14,6 +14,7 @@ use super::triggers::{self, TriggerParts};
 use super::{PlanOutput, parts, reach};
 use crate::base::limits;
 use crate::expr::{Expr, SyntaxError, Template, TreeError};
+use crate::lang::catalog::ScriptReader;
 use crate::lang::diagnostic::suggestion;
 use crate::lang::workflow::Trigger;
 use crate::lang::{Catalog, StepSpec, Workflow};
@@ -113,7 +114,12 @@ pub(super) struct Analysis<'c, 'w> {
     pub output: Option<PlanOutput>,
 }
 
-pub(super) fn analyse<'c, 'w>(workflow: &'w Workflow, catalog: &'c Catalog) -> Analysis<'c, 'w> {
+/// Without `scripts` the code of scripts is taken for JavaScript: the names in it are checked all the same.
+pub(super) fn analyse<'c, 'w>(
+    workflow: &'w Workflow,
+    catalog: &'c Catalog,
+    scripts: Option<&ScriptReader>,
+) -> Analysis<'c, 'w> {
     let mut problems = Problems::new();
     let layout = Layout::of(workflow);
     ids(&layout, &mut problems);
@@ -121,14 +127,7 @@ pub(super) fn analyse<'c, 'w>(workflow: &'w Workflow, catalog: &'c Catalog) -> A
     let specs: Vec<_> = layout.slots.iter().map(|slot| spec(slot, catalog, &mut problems)).collect();
     let graph = graph::build(&layout, &specs, &mut problems);
     reach::check(&layout, &graph, &mut problems);
-    let names = Names {
-        workflow,
-        layout: &layout,
-        graph: &graph,
-        specs: &specs,
-        region: catalog.region,
-        scripts: catalog.scripts.as_ref(),
-    };
+    let names = Names { workflow, layout: &layout, graph: &graph, specs: &specs, region: catalog.region, scripts };
     let triggers = workflow
         .triggers
         .iter()

@@ -22,7 +22,7 @@ pub fn check(source: &Source, folder: &Path, catalog: &Catalog, vars: &JsonMap) 
     let name = Some(workflow.name.clone());
     workflow.code = script::places(&workflow, catalog, &spans, &source.text);
     let workflow = Arc::new(workflow);
-    let analysis = analyse(&workflow, catalog);
+    let analysis = analyse(&workflow, catalog, catalog.scripts.as_ref());
     for problem in &analysis.problems.found {
         let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
         let span = match &problem.part {

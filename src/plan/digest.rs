@@ -186,7 +186,8 @@ impl Plan {
                 format!("its step `{}` has a `for_each`, which an earlier version journaled otherwise", step.id);
             return Err(RestoreError(reason));
         }
-        let mut analysis = analyse(&workflow, catalog);
+        // Its code was read before it was stored: reading it takes long, and this is done where runs are.
+        let mut analysis = analyse(&workflow, catalog, None);
         // The region of today may not be that of the day it was stored: its step says so when it is reached, and the run can be
         // looked at and ended.
         let problems = &mut analysis.problems.found;

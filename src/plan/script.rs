@@ -59,7 +59,8 @@ pub(super) fn compile(
 
 /// Reports words that no script can use; whether there are any.
 fn absent(code: &str, tokens: &[Token], path: &[&str], problems: &mut Problems) -> bool {
-    let uses = javascript::uses(code, tokens, &["await", "import", "export"]);
+    let mut uses = javascript::uses(code, tokens, &["await", "import", "export"]);
+    uses.retain(|one| !one.own);
     for one in &uses {
         let why = ABSENT.iter().find(|(word, _)| *word == one.name).map_or("", |(_, why)| *why);
         let word = one.span.start..one.span.start + one.name.len();
@@ -93,7 +94,7 @@ fn passed(code: &str, tokens: &[Token], path: &[&str], place: Place<'_>, problem
     let mut known: Vec<(&str, String)> = PASSED.iter().map(|(name, template)| (*name, template.to_string())).collect();
     known.extend(place.items.iter().map(|name| (*name, format!("{{{{ {name} }}}}"))));
     let words: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    for one in javascript::uses(code, tokens, &words) {
+    for one in javascript::uses(code, tokens, &words).into_iter().filter(|one| !one.own) {
         let template = known.iter().find(|(name, _)| *name == one.name).map_or("", |(_, template)| template.as_str());
         let word = one.span.start..one.span.start + one.name.len();
         let message = format!("a script does not know `{}`", one.name);
@@ -104,7 +105,8 @@ fn passed(code: &str, tokens: &[Token], path: &[&str], place: Place<'_>, problem
     }
 }
 
-/// What is handed in: of `vars` and `steps` those that are named, or all where the code does not say which.
+/// What is handed in: of `vars` and `steps` those that are named, or all where the code does not say which. A name that is
+/// the script's own at one place may be the run's at another, so it is handed in whole.
 fn scope(
     code: &str,
     tokens: &[Token],
@@ -121,7 +123,7 @@ fn scope(
             continue;
         }
         let handed = members.entry(one.name).or_default();
-        let Some(member) = one.member else {
+        let Some(member) = one.member.filter(|_| !one.own) else {
             match one.name {
                 "vars" => handed.extend(names.workflow.vars.keys().cloned()),
                 _ => handed.extend(names.visible(place.at).into_iter().map(String::from)),

@@ -172,6 +172,8 @@ fn plans_and_cursors_are_kept() {
         store.save_plan("d", &json!({"a": 1})).await.unwrap();
         store.save_plan("d", &json!({"a": 1})).await.unwrap();
         assert_eq!(store.plan("d").await, Ok(Some(json!({"a": 1}))));
+        store.save_plan("d", &json!({"a": 1, "code": 2})).await.unwrap();
+        assert_eq!(store.plan("d").await, Ok(Some(json!({"a": 1, "code": 2}))));
         assert_eq!(store.plan("e").await, Ok(None));
         let set = |cursors: &[(&str, Millis)]| cursors.iter().map(|(name, at)| (name.to_string(), *at)).collect();
         store.set_cursors(set(&[("c", 1), ("d", 5)])).await.unwrap();

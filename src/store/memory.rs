@@ -135,7 +135,7 @@ fn earliest<T: Ord>(expired: impl Iterator<Item = (Option<Millis>, T)>, limit: u
 
 impl Store for MemoryStore {
     fn save_plan<'a>(&'a self, digest: &'a str, plan: &'a Json) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.tables().plans.entry(digest.to_string()).or_insert_with(|| plan.clone());
+        self.tables().plans.insert(digest.to_string(), plan.clone());
         ready(Ok(())).boxed()
     }
 

@@ -62,8 +62,6 @@ pub struct Checker {
 pub struct Files {
     roots: Vec<PathBuf>,
     checker: Checker,
-    /// What files were checked against last.
-    catalog: Arc<Catalog>,
     known: BTreeMap<PathBuf, Known>,
     /// What looked different at the last look: the stamp it had, None for a file that was not there.
     unsettled: HashMap<PathBuf, Option<Stamp>>,
@@ -77,6 +75,8 @@ pub struct Files {
 
 struct Known {
     file: CheckedFile,
+    /// What it was checked against.
+    catalog: Arc<Catalog>,
     /// What of this file is served: its plan, or one of an earlier version.
     served: Option<Arc<Plan>>,
 }
@@ -124,12 +124,11 @@ impl Files {
         let plans: HashSet<*const Plan> = folder.plans.iter().map(Arc::as_ptr).collect();
         let known = folder.files.iter().map(|file| {
             let served = file.plan.clone().filter(|plan| plans.contains(&Arc::as_ptr(plan)));
-            (file.path.clone(), Known { file: file.clone(), served })
+            (file.path.clone(), Known { file: file.clone(), catalog: catalog.clone(), served })
         });
         let known = known.collect();
         Self {
             roots,
-            catalog,
             checker,
             known,
             unsettled: HashMap::new(),
@@ -139,20 +138,18 @@ impl Files {
         }
     }
 
-    /// Looks at every file and reads those that have changed and settled; all of them if the steps are others.
+    /// Looks at every file and reads those that have changed and settled, or were checked against other steps.
     pub fn look(&mut self) -> Look {
         let found = find(&self.roots);
         let catalog = self.checker.steps.now().catalog.clone();
-        let is_renewed = !Arc::ptr_eq(&catalog, &self.catalog);
-        self.catalog = catalog;
         let mut unsettled = HashMap::new();
         let mut changed = Vec::new();
         for (path, stamp) in &found.files {
-            let is_known = self.known.get(path).is_some_and(|known| known.file.stamp == *stamp);
-            if is_known && !is_renewed {
+            let known = self.known.get(path).filter(|known| known.file.stamp == *stamp);
+            if known.is_some_and(|known| Arc::ptr_eq(&known.catalog, &catalog)) {
                 continue;
             }
-            if is_known || self.unsettled.get(path) == Some(&Some(*stamp)) {
+            if known.is_some() || self.unsettled.get(path) == Some(&Some(*stamp)) {
                 changed.push((path.clone(), *stamp));
             } else {
                 unsettled.insert(path.clone(), Some(*stamp));
@@ -177,21 +174,21 @@ impl Files {
         for path in gone {
             self.known.remove(&path);
         }
-        let checked = CheckedFile::check_all(&changed, &self.catalog, &self.checker.vars);
+        let checked = CheckedFile::check_all(&changed, &catalog, &self.checker.vars);
         for (file, source) in checked {
             if Stamp::read(&file.path) != Some(file.stamp) {
                 // It changed while it was read: what was read may be half of it.
                 unsettled.insert(file.path.clone(), None);
                 continue;
             }
-            self.take(file, source);
+            self.take(file, source, &catalog);
         }
         self.unsettled = unsettled;
         Look { served: any.then(|| self.served()), unsettled: !self.unsettled.is_empty() }
     }
 
     /// A new version of a file, or a new file.
-    fn take(&mut self, mut file: CheckedFile, source: Option<Source>) {
+    fn take(&mut self, mut file: CheckedFile, source: Option<Source>, catalog: &Arc<Catalog>) {
         if let Some(reason) = file.plan.as_ref().and_then(|plan| (self.checker.refuses)(plan)) {
             file.plan = None;
             file.diagnostics.push(Diagnostic::of_file(file.path.display().to_string(), "unconfigured", reason));
@@ -208,7 +205,7 @@ impl Files {
                 _ => tracing::warn!("{}", drawn.trim_end()),
             }
         }
-        self.known.insert(file.path.clone(), Known { file, served });
+        self.known.insert(file.path.clone(), Known { file, catalog: catalog.clone(), served });
     }
 
     /// Decides which file serves which name.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::text::{clean, is_name};
+use crate::base::json::text_len;
 use crate::base::limits::{FAILURE_DETAILS, PLUGIN_JSON, PLUGIN_LOG_LINE, PLUGIN_STEPS};
 use crate::base::{Effect, Json};
 use crate::engine::ports::Failure;
@@ -122,6 +123,12 @@ pub fn output(schema: &Schema, ports: &[String], data: &str, port: Option<&str>)
         return Err(Cause::new("plugin.too_large", text));
     }
     let data: Json = serde_json::from_str(data).map_err(|e| bad(format!("answered what is not JSON: {e}")))?;
+    // It is kept as it is written here, which may be longer: `1e15` has all its zeros.
+    let bytes = text_len(&data);
+    if bytes > PLUGIN_JSON {
+        let text = format!("answered what takes {bytes} bytes, more than the {PLUGIN_JSON} allowed");
+        return Err(Cause::new("plugin.too_large", text));
+    }
     schema.check(&data).map_err(|e| bad(format!("answered against its own output schema: {e}")))?;
     let port = port.unwrap_or("ok");
     if !ports.iter().any(|known| known == port) {
@@ -145,4 +152,22 @@ pub fn failure(plugin: &str, code: &str, message: &str, details: Option<&str>) -
     let details =
         serde_json::from_str(details).map_err(|e| bad(format!("failed with details that are not JSON: {e}")))?;
     Ok(reported.with_details(details))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_measured_as_it_is_kept() {
+        let any = Schema::parse("{}").unwrap();
+        let list = |count: usize| format!("[{}]", vec!["1e15"; count].join(","));
+        let judged = |text: &str| output(&any, &["ok".to_string()], text, None);
+        assert_eq!(judged(&list(2)).unwrap().1.to_string(), "[1000000000000000.0,1000000000000000.0]");
+        let long = list(100_000);
+        assert!(long.len() < PLUGIN_JSON);
+        let cause = judged(&long).unwrap_err();
+        assert_eq!(cause.code, "plugin.too_large");
+        assert!(cause.text.starts_with("answered what takes 1900001 bytes, more than"), "{}", cause.text);
+    }
 }

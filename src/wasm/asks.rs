@@ -19,12 +19,15 @@ impl Asks {
     /// One line for each ask that `grant` does not meet: what it is, and what to paste into `moltrun.yaml`.
     pub fn not_granted(&self, plugin: &str, grant: &Grant) -> Vec<String> {
         let mut lines = Vec::new();
-        for host in &self.hosts {
-            let Ok(asked) = HostPattern::asked(host) else { continue };
-            if !grant.http.iter().any(|granted| granted.meets(&asked)) {
+        let asked: Vec<_> = self.hosts.iter().filter_map(|host| Some((host, HostPattern::asked(host).ok()?))).collect();
+        // Who asks for whichever host is granted has what was asked for with the first one, on whichever port.
+        let whichever = |granted: &HostPattern| asked.iter().any(|(_, asked)| asked.is_any() && granted.meets(asked));
+        let has_one = grant.http.iter().any(whichever);
+        for (host, asked) in asked.iter().filter(|(_, asked)| !(has_one && asked.is_any())) {
+            if !grant.http.iter().any(|granted| granted.meets(asked)) {
                 let entry = match asked.is_any() {
                     true => format!("THE.HOST.YOU.MEAN:{}", asked.port()),
-                    false => host.clone(),
+                    false => host.to_string(),
                 };
                 lines.push(format!("asks to reach {host}; to allow it, put {}", http(plugin, &entry)));
             }
@@ -121,6 +124,10 @@ mod tests {
         };
         assert_eq!(asks().not_granted("crm", &grant), Vec::<String>::new());
         assert_eq!(asks().not_asked(&grant), Vec::<String>::new());
+        // One of those that ask for whichever host.
+        let any = Asks { hosts: vec!["*:443".into(), "*:8080".into()], ..Asks::default() };
+        assert_eq!(any.not_granted("crm", &grant), Vec::<String>::new());
+        assert_eq!(any.not_granted("crm", &Grant::default()).len(), 2);
         grant.http.push(HostPattern::granted("typo.example").unwrap());
         assert_eq!(asks().not_asked(&grant), ["is granted typo.example:443 and does not ask for it"]);
         assert_eq!(Asks::default().not_asked(&grant).len(), 4 + 2 + 1);

@@ -17,7 +17,8 @@ use super::runtime::{Deadline, Runtime};
 use super::slow::Spun;
 use super::state::{Attempt, State};
 use super::ticks::Beating;
-use crate::base::limits::{PLUGIN_HANDLES, PLUGIN_JSON};
+use super::within::within;
+use crate::base::limits::{PLUGIN_HANDLES, PLUGIN_JSON, STEP_TIMEOUT_MS};
 
 /// Room beside the JSON that one crossing may carry: names, log fields.
 const CROSSING_SLACK: usize = 64 * 1024;
@@ -25,11 +26,38 @@ const CROSSING_SLACK: usize = 64 * 1024;
 /// Ticks before a guest yields for the first time: one that is running has begun before, and one whole.
 const FIRST_TICKS: u64 = 2;
 
+/// How much sooner than the engine gives a call up its guest is stopped, in milliseconds: a tenth of that time within these.
+/// Whoever is late here says why, and whether anything had been sent; the engine would only know that there is no outcome.
+/// The least is the grace of `slow` and a few ticks.
+const LEAD_MS: std::ops::RangeInclusive<u64> = 30..=250;
+
 /// What a call may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) memory_bytes: usize,
+    /// The guest's own time, which begins when it has a place.
     pub(super) timeout_ms: u64,
+    /// The whole time of the call, the wait for a place in it: then nobody listens any more.
+    pub(super) whole_ms: u64,
+}
+
+impl Bounds {
+    /// With time to wait for a place besides.
+    pub(super) fn new(memory_bytes: usize, timeout_ms: u64) -> Self {
+        Self { memory_bytes, timeout_ms, whole_ms: STEP_TIMEOUT_MS.saturating_add(timeout_ms) }
+    }
+
+    /// What the call and its guest have of [`Self::whole_ms`].
+    fn usable_ms(&self) -> u64 {
+        let lead_ms = (self.whole_ms / 10).clamp(*LEAD_MS.start(), *LEAD_MS.end());
+        self.whole_ms - lead_ms.min(self.whole_ms / 2)
+    }
+
+    /// How long a call waits for a place: as long as its guest keeps its own time, and at least half of all.
+    fn wait_ms(&self) -> u64 {
+        let usable_ms = self.usable_ms();
+        usable_ms.saturating_sub(self.timeout_ms).max(usable_ms / 2)
+    }
 }
 
 /// A component whose imports are resolved, ready to become instances.
@@ -81,14 +109,18 @@ pub(super) async fn enter<R: Ready, T: Send + 'static>(
     bounds: Bounds,
     call: impl for<'a> FnOnce(&'a R::Guest, &'a mut Store<State>) -> BoxFuture<'a, wasmtime::Result<T>> + Send + 'static,
 ) -> Result<T, Cause> {
-    let permit = runtime.permits.clone().acquire_owned().await;
+    let usable = Deadline::after(bounds.usable_ms());
+    let clock = &*runtime.services.clock;
+    let permit = within(clock, bounds.wait_ms(), runtime.permits.clone().acquire_owned()).await;
+    let permit = permit.ok_or_else(|| Cause::busy(bounds.wait_ms()))?;
     let permit = permit.map_err(|_| Cause::new("plugin.busy", "was called while stopping"))?;
-    let deadline = Deadline::after(bounds.timeout_ms);
+    let own_ms = bounds.timeout_ms.min(usable.remaining_ms());
+    let deadline = Deadline::after(own_ms);
     let state = State::new(attempt, deadline, bounds.memory_bytes);
     let (store, spun) = store(runtime, state, deadline);
     let places = Places { _permit: permit, _beating: runtime.ticks.beat(), meter: runtime.meter.clone() };
     let work = work(places, store, pre.clone(), bounds.timeout_ms, call).boxed();
-    let ended = runtime.slow.attend(&*runtime.services.clock, bounds.timeout_ms, &spun, work).await;
+    let ended = runtime.slow.attend(clock, own_ms, &spun, work).await;
     ended.unwrap_or_else(|| Err(Cause::timeout(bounds.timeout_ms)))
 }
 
@@ -101,7 +133,7 @@ pub(super) fn enter_here<R: Ready, T>(
     call: impl for<'a> FnOnce(&'a R::Guest, &'a mut Store<State>) -> BoxFuture<'a, wasmtime::Result<T>>,
 ) -> Option<Result<T, Cause>> {
     let permit = runtime.permits.clone().try_acquire_owned().ok()?;
-    let deadline = Deadline::after(bounds.timeout_ms);
+    let deadline = Deadline::after(bounds.timeout_ms.min(bounds.usable_ms()));
     let (store, _) = store(runtime, State::new(attempt, deadline, bounds.memory_bytes), deadline);
     let places = Places { _permit: permit, _beating: runtime.ticks.beat(), meter: runtime.meter.clone() };
     let mut work = std::pin::pin!(work(places, store, pre.clone(), bounds.timeout_ms, call));

@@ -8,7 +8,7 @@ use super::runtime::GUEST_STACK;
 use super::state::{HostCallFlood, State};
 use super::text::clean;
 use crate::base::duration::human;
-use crate::base::limits::PLUGIN_JSON;
+use crate::base::limits::{PLUGIN_CALLS, PLUGIN_JSON};
 
 /// The call's time was over.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,12 @@ impl Cause {
     /// The call took longer than it may.
     pub(super) fn timeout(timeout_ms: u64) -> Self {
         Self::new("plugin.timeout", format!("took longer than {}", human(timeout_ms)))
+    }
+
+    /// There was no place for the call in `ms` milliseconds.
+    pub(super) fn busy(ms: u64) -> Self {
+        let text = format!("found no free place within {}: {PLUGIN_CALLS} calls were at work", human(ms));
+        Self::new("plugin.busy", text)
     }
 
     /// What `error`, which ended a call of at most `timeout_ms`, was about.

@@ -52,7 +52,7 @@ fn check_asks(hosts: Vec<String>, secrets: Vec<SecretRequest>, imports: Imports)
         let shown = clean(&name, 64);
         if !is_secret(&name) {
             return Err(format!(
-                "it asks for the secret `{shown}`; a name is [A-Za-z_][A-Za-z0-9_]*, at most {SECRET_NAME} characters"
+                "it asks for the secret `{shown}`; a name is [A-Za-z_][A-Za-z0-9_-]*, at most {SECRET_NAME} characters"
             ));
         }
         if asked.iter().any(|(known, _)| *known == name) {
@@ -75,10 +75,11 @@ fn check_hosts(hosts: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// Whatever the section `secrets` of the configuration may call one; it does not begin one with `_`, which is asked in vain.
 fn is_secret(name: &str) -> bool {
     name.len() <= SECRET_NAME
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn says(step: StepInfo) -> Says {
@@ -123,10 +124,10 @@ mod tests {
         let hosts = vec!["api.crm.example:443".to_string(), "*.shop.example:443".to_string(), "*:8443".to_string()];
         let secret = |name: &str, hosts: &[String]| SecretRequest { name: name.into(), hosts: hosts.to_vec() };
         let asking = |hosts: Vec<String>, secrets| PluginInfo { hosts, secrets, ..info(vec![step("one")]) };
-        let good = asking(hosts.clone(), vec![secret("CRM_TOKEN", &hosts[..1]), secret("_key2", &[])]);
+        let good = asking(hosts.clone(), vec![secret("CRM_TOKEN", &hosts[..1]), secret("shop-key_2", &[])]);
         let asks = check(good, connector()).unwrap().asks;
         assert_eq!(asks.hosts, hosts);
-        assert_eq!(asks.secrets, [("CRM_TOKEN".to_string(), hosts[..1].to_vec()), ("_key2".to_string(), vec![])]);
+        assert_eq!(asks.secrets, [("CRM_TOKEN".to_string(), hosts[..1].to_vec()), ("shop-key_2".to_string(), vec![])]);
         assert!(asks.is_connector && !asks.state);
 
         let many = || (1..=PLUGIN_ASKS + 1).map(|port| format!("a.example:{port}")).collect::<Vec<_>>();
@@ -139,7 +140,8 @@ mod tests {
             (asking(vec!["api.example".into()], vec![]), "it asks for the host `api.example`, which has no port"),
             (asking(many(), vec![]), "it asks for 65 hosts, more than the 64 allowed"),
             (asking(vec![], a_few(65)), "it asks for 65 secrets, more than the 64 allowed"),
-            (asking(vec![], vec![secret("a-b", &[])]), "it asks for the secret `a-b`; a name is"),
+            (asking(vec![], vec![secret("a.b", &[])]), "it asks for the secret `a.b`; a name is"),
+            (asking(vec![], vec![secret("-key", &[])]), "it asks for the secret `-key`; a name is"),
             (asking(vec![], vec![secret("", &[])]), "it asks for the secret ``; a name is"),
             (asking(vec![], [a_few(1), a_few(1)].concat()), "it asks for the secret `S0` twice"),
             (asking(vec![], vec![secret("S", &many())]), "for the secret `S` it asks for 65 hosts"),

@@ -41,13 +41,13 @@ impl Host {
         };
         let Ready { digest, bytes, pre, imports, said } = ready;
 
-        let bounds = Bounds { memory_bytes: grant.memory(), timeout_ms: grant.timeout() };
+        let bounds = Bounds::new(grant.memory(), grant.timeout());
         let said = said.filter(|said| said.memory_bytes <= bounds.memory_bytes);
         let is_new = said.is_none();
         let info = match said {
             Some(said) => said.info(),
             None => {
-                let tight = Bounds { timeout_ms: PLUGIN_DESCRIBE_MS, ..bounds };
+                let tight = Bounds::new(bounds.memory_bytes, PLUGIN_DESCRIBE_MS);
                 let info = call::describe(&runtime, &pre, name, tight).await;
                 info.map_err(|cause| format!("asked what it offers, it {}", cause.text))?
             }

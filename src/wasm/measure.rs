@@ -29,9 +29,9 @@ pub struct Meter(Mutex<Usage>);
 const TANK: u64 = u64::MAX;
 
 impl Meter {
-    /// Of the call that ended last.
-    pub fn last(&self) -> Usage {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Of the call that ended last, and from then on nothing.
+    pub fn take(&self) -> Usage {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn begin(store: &mut Store<State>) {
@@ -77,7 +77,7 @@ mod tests {
         let mut took = Vec::new();
         for text in ["urgent", "urgent", &"urgent ".repeat(100)] {
             plugin.steps[0].run(call(json!({"text": text, "keywords": ["urgent"]}))).await.unwrap();
-            took.push(meter.last());
+            took.push(meter.take());
         }
         assert!(took[0].fuel > 1_000 && took[0].memory_bytes >= 64 * 1024, "{took:?}");
         assert_eq!(took[0], took[1]);

@@ -38,6 +38,7 @@ mod step;
 mod text;
 mod ticks;
 mod wasi;
+mod within;
 
 #[cfg(test)]
 mod replay;

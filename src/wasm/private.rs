@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +14,12 @@ use crate::base::hex::hex;
 
 /// Bytes of the line before the text of a sealed file: a SHA-256 in hex, and the line's end.
 const SEAL: usize = 65;
+
+/// How the names of files begin that are not whole yet.
+const TEMPORARY: &str = "tmp-";
+
+/// The age at which such a file belongs to nobody any more: compiling and writing the largest takes minutes.
+const LEFTOVER: Duration = Duration::from_secs(60 * 60);
 
 /// The folder and the files in it belong to us and are closed to everyone else.
 #[derive(Clone, Debug)]
@@ -37,6 +44,9 @@ impl PrivateDir {
         let dir = Self { path: path.to_path_buf(), owner: Owner::of(&ours) };
         if !dir.owner.keeps(&found) {
             return Err(format!("{} is not ours alone to write; run chmod 700 on it, as its owner", path.display()));
+        }
+        if let Ok(now) = ours.modified() {
+            forget_leftovers(path, now);
         }
         Ok(dir)
     }
@@ -118,10 +128,21 @@ fn make(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what processes that died left behind. `now` is by the clock of the file system, as the files' own times are.
+fn forget_leftovers(dir: &Path, now: SystemTime) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        let written = || entry.metadata().ok().filter(Metadata::is_file)?.modified().ok();
+        if is_ours && written().and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > LEFTOVER) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A new file that only we can open.
 fn temporary(dir: &Path) -> io::Result<(PathBuf, File)> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let name = format!("tmp-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let name = format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let path = dir.join(name);
     // Left by a process of this number that died.
     let _ = fs::remove_file(&path);
@@ -180,6 +201,24 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "x").unwrap();
         assert!(PrivateDir::open(&file).unwrap_err().ends_with("is not a folder"));
+    }
+
+    #[test]
+    fn what_dead_processes_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let private = PrivateDir::open(&path).unwrap();
+        private.seal("a.json", &1).unwrap();
+        for (name, hours) in [("tmp-1-0", 2), ("tmp-1-1", 0), ("old.json", 2)] {
+            let file = File::create(path.join(name)).unwrap();
+            let made = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(made - Duration::from_secs(hours * 60 * 60)).unwrap();
+        }
+        PrivateDir::open(&path).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["a.json", "old.json", "tmp-1-1"]);
     }
 
     #[test]

@@ -155,8 +155,8 @@ mod tests {
     use super::*;
     use crate::base::limits::PLUGIN_MEMORY;
     use crate::wasm::state::Attempt;
-    use wasmtime::Store;
     use wasmtime::component::Component;
+    use wasmtime::{PoolConcurrencyLimitError, Store};
 
     /// The pool is full exactly when the permits are out.
     #[tokio::test]
@@ -167,17 +167,23 @@ mod tests {
             (core instance (instantiate $m)))";
         let component = Component::new(&runtime.engine, wat::parse_str(text).unwrap()).unwrap();
         let pre = runtime.linker.instantiate_pre(&component).unwrap();
-        let mut held = Vec::new();
-        for _ in 0..PLUGIN_CALLS {
+        let store = || {
             let state = State::new(Attempt::default(), Deadline::after(1_000), PLUGIN_MEMORY);
             let mut store = Store::new(&runtime.engine, state);
             store.set_epoch_deadline(1_000_000);
+            store
+        };
+        let mut held = Vec::new();
+        for _ in 0..PLUGIN_CALLS {
+            let mut store = store();
             pre.instantiate_async(&mut store).await.unwrap();
             held.push(store);
         }
-        let mut beyond = Store::new(&runtime.engine, held.pop().unwrap().into_data());
-        beyond.set_epoch_deadline(1_000_000);
-        pre.instantiate_async(&mut beyond).await.unwrap();
+        let mut beyond = store();
+        let error = pre.instantiate_async(&mut beyond).await.err().unwrap();
+        assert!(error.is::<PoolConcurrencyLimitError>(), "{error:?}");
+        drop(held.pop());
+        pre.instantiate_async(&mut store()).await.unwrap();
     }
 
     /// No machine has the address space of this pool.

@@ -35,8 +35,9 @@ pub(super) fn scan(dir: Option<&Path>) -> BTreeMap<String, Origin> {
         }
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        // What editors, copying tools and foreign file systems keep beside a file (`.x.wasm`, `._x.wasm`) is hidden.
+        if path.extension().is_some_and(|extension| extension == "wasm") && !stem.starts_with('.') {
             found.insert(clean(&stem, 64), Origin::File(path));
         }
     }
@@ -111,5 +112,16 @@ mod tests {
             assert_eq!(bundled_digest(bytes), Some(hex(&Sha256::digest(bytes)).as_str()), "{name}");
         }
         assert_eq!(bundled_digest(b"other"), None);
+    }
+
+    #[test]
+    fn hidden_files_and_others_are_no_plugins() {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["one.wasm", ".two.wasm", "._one.wasm", ".wasm", "three.txt", "four.wasm~"] {
+            fs::write(home.path().join(name), "").unwrap();
+        }
+        let found = scan(Some(home.path()));
+        let files = found.iter().filter(|(_, origin)| matches!(origin, Origin::File(_)));
+        assert_eq!(files.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["one"]);
     }
 }

@@ -9,7 +9,7 @@ use super::bindings::TransformPre;
 use super::bindings::moltrun::step::types::{Failure as WitFailure, Output, StepError as WitError};
 use super::call::{self, Bounds};
 use super::cause::Cause;
-use super::imports::{Outside, Reach};
+use super::imports::{Attended, Outside, Reach};
 use super::runtime::Runtime;
 use super::state::{Attempt, State};
 use crate::base::limits::{PLUGIN_JSON, PLUGIN_LATER_MS, STEP_TIMEOUT_MS};
@@ -50,7 +50,7 @@ impl PluginStep {
             fields: Fields::Schema(input.json.clone()),
             output: Some(output.json.clone()),
             // The engine's bound is there for the wait for a permit; the guest's own time begins after it.
-            timeout_ms: STEP_TIMEOUT_MS.max(plugin.bounds.timeout_ms),
+            timeout_ms: STEP_TIMEOUT_MS.saturating_add(plugin.bounds.timeout_ms),
         };
         Self { plugin, name, spec, input, output, ports }
     }
@@ -60,7 +60,11 @@ impl PluginStep {
         let input = json::bounded("the input", std::mem::take(&mut call.input), PLUGIN_JSON)
             .map_err(|e| self.refuse("plugin.bad_input", &e.to_string()))?;
         self.input.check(&input).map_err(|e| self.refuse("plugin.bad_input", &format!("bad input {e}")))?;
-        let bounds = Bounds { timeout_ms: call.timeout_ms.min(plugin.bounds.timeout_ms), ..plugin.bounds };
+        let bounds = Bounds {
+            timeout_ms: call.timeout_ms.min(plugin.bounds.timeout_ms),
+            whole_ms: call.timeout_ms,
+            ..plugin.bounds
+        };
         let attempt = Attempt {
             plugin: plugin.name.clone(),
             run: call.run.to_string(),
@@ -72,6 +76,7 @@ impl PluginStep {
             outside: self.outside(&call),
         };
         let outside = attempt.outside.clone();
+        let _attended = outside.clone().map(Attended);
         let (step, input) = (self.name.clone(), input.to_string());
         let ended = call::run(&plugin.runtime, &plugin.pre, attempt, bounds, step, input).await;
         let (error, broke) = match ended {

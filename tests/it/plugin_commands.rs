@@ -227,6 +227,11 @@ fn a_build_without_its_tools_says_what_to_install() {
 
 #[test]
 fn a_build_runs_what_the_project_says_and_installs_only_what_loads() {
+    // All that these tests may count on is cargo; a machine that checks changes has it.
+    if std::process::Command::new("make").arg("--version").output().is_err() {
+        eprintln!("left out: there is no make");
+        return;
+    }
     let folder = folder();
     let dir = folder.path("mine");
     std::fs::create_dir(&dir).unwrap();

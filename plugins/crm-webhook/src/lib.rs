@@ -20,7 +20,7 @@
 //!   CRM_WEBHOOK_KEY: ${CRM_WEBHOOK_KEY}
 //! ```
 //!
-//! What arrives is a POST of `{"id": ..., "event": ..., "at": ..., "data": ...}` with
+//! What arrives is a POST of `{"id": ..., "event": ..., "data": ...}`, the same bytes for every attempt, with
 //!
 //! | header | |
 //! |---|---|
@@ -28,7 +28,8 @@
 //! | `X-Webhook-Signature` | `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, whose key is the secret `CRM_WEBHOOK_KEY`; not with `sign: false` |
 //! | `Idempotency-Key` | the `id`: equal for every attempt of the step in its run |
 //!
-//! An event is told at most once: where the answer is lost nobody knows whether it arrived, and a person decides. What each
+//! An event is told at most once: where the answer is lost, and where it is a 5xx or a 303, nobody knows whether it was taken,
+//! and a person decides. What each
 //! status means is that of [`Response::success`](moltrun_step::http::Response::success).
 
 use moltrun_step::Error;
@@ -83,13 +84,11 @@ pub struct Output {
     event_id: String,
 }
 
-/// What is posted.
+/// What is posted. Nothing that differs between attempts: a far side may refuse a key that comes with another body.
 #[derive(Serialize)]
 struct Event<'a> {
     id: &'a str,
     event: &'a str,
-    /// Milliseconds since the Unix epoch.
-    at: u64,
     data: &'a Value,
 }
 
@@ -102,7 +101,7 @@ impl Step for Post {
 
     fn run(input: Input, context: &Context) -> Result<Exit<Output>, Error> {
         let id = context.idempotency_key();
-        let event = Event { id: &id, event: &input.event, at: context.now_ms(), data: &input.data };
+        let event = Event { id: &id, event: &input.event, data: &input.data };
         let body = serde_json::to_vec(&event).map_err(|e| Error::permanent("bad_data", e))?;
         let mut request = Request::post(&input.url)
             .header("content-type", "application/json")
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!(exit, Exit::ok(expected));
 
         let [sent] = &fake.sent()[..] else { panic!("{:?}", fake.sent()) };
-        let body = r#"{"id":"k-1","event":"lead.hot","at":1700000000000,"data":{"score":9}}"#;
+        let body = r#"{"id":"k-1","event":"lead.hot","data":{"score":9}}"#;
         assert_eq!((&*sent.method, &*sent.url), ("POST", "https://hooks.crm.example/in"));
         assert_eq!(String::from_utf8_lossy(&sent.body), body);
         let signature = hex(&fake.context().secrets().hmac_sha256(KEY, body.as_bytes()).unwrap());
@@ -175,14 +174,27 @@ mod tests {
     }
 
     #[test]
+    fn every_attempt_posts_the_same() {
+        let sent = |now_ms, attempt| {
+            let fake = fake(Answer::status(200)).now_ms(now_ms).attempt(attempt);
+            test::call::<Plugin>("post", input(), &fake.context()).unwrap();
+            fake.sent()
+        };
+        assert_eq!(sent(1_700_000_000_000, 1), sent(1_700_000_060_000, 2));
+    }
+
+    #[test]
     fn each_answer_is_what_it_means() {
         let later = Kind::Later { after_ms: 30_000 };
         let later_on = |status| Answer::status(status).header("Retry-After", "30");
         for (answer, kind, code) in [
             (Answer::status(400).body("no such field"), Kind::Permanent, "status_400"),
             (Answer::status(302), Kind::Permanent, "status_302"),
+            (Answer::status(303), Kind::Unknown, "status_303"),
             (later_on(429), later, "status_429"),
-            (later_on(503), later, "status_503"),
+            (Answer::status(425), Kind::Transient, "status_425"),
+            (later_on(503), Kind::Unknown, "status_503"),
+            (Answer::status(503), Kind::Unknown, "status_503"),
             (Answer::status(502), Kind::Unknown, "status_502"),
             (Answer::lost(), Kind::Unknown, "connection_lost"),
             (Answer::refused(), Kind::Transient, "connection_refused"),

@@ -101,5 +101,7 @@ function fold(text) {
 
 function show(value) {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  // Characters and not halves of them: a text that is cut within one is no UTF-8.
+  const characters = [...text.slice(0, 122)];
+  return characters.length > 60 ? `${characters.slice(0, 60).join("")}…` : text;
 }

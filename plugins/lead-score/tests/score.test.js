@@ -70,6 +70,19 @@ test("weights add up, and reasons explain them", () => {
   assert.equal(score({ lead, rules: tenths }).score, 0.3);
 });
 
+test("a reason shows whole characters", () => {
+  const name = "\u{1f600}";
+  for (const [wanted, shown] of [
+    [name.repeat(60), name.repeat(60)],
+    [name.repeat(61), `${name.repeat(60)}…`],
+    [`a${name.repeat(500)}`, `a${name.repeat(59)}…`],
+    ["a".repeat(61), `${"a".repeat(60)}…`],
+  ]) {
+    const { missed } = score({ lead, rules: [{ field: "name", equals: wanted, weight: 1 }] });
+    assert.deepEqual(missed, [{ reason: `name is ${shown}`, weight: 1 }]);
+  }
+});
+
 test("thresholds are inclusive", () => {
   for (const [weight, grade] of [[70, "hot"], [69.9, "warm"], [30, "warm"], [29.9, "cold"], [-1, "cold"]]) {
     assert.equal(score({ lead, rules: [{ field: "name", weight }] }).grade, grade);

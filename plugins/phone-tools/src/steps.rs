@@ -109,14 +109,17 @@ impl Step for ChatId {
     }
 }
 
+/// Characters of an entry that an answer repeats: with 5,000 entries it is less than the 1 MiB that an output may be.
+const SHOWN: usize = 60;
+
 /// Splits a list.
 pub struct CleanList;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListInput {
-    /// Numbers as people wrote them.
-    #[schemars(length(max = 20_000))]
+    /// Numbers as people wrote them, at most 5,000.
+    #[schemars(length(max = 5_000))]
     phones: Vec<Spelling>,
     /// Where a number without country code is: the two letters of the country, such as ES.
     #[serde(default)]
@@ -137,7 +140,7 @@ pub struct Cleaned {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Valid {
-    /// As it was written.
+    /// As it was written, at most 60 characters of it.
     phone: String,
     /// `+34612345678`
     e164: String,
@@ -149,7 +152,7 @@ pub struct Valid {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Invalid {
-    /// As it was written.
+    /// As it was written, at most 60 characters of it.
     phone: String,
     /// What is wrong with it, as the end of a sentence that begins with the number.
     reason: String,
@@ -159,7 +162,7 @@ pub struct Invalid {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Duplicate {
-    /// As it was written.
+    /// As it was written, at most 60 characters of it.
     phone: String,
     /// Its place in the list, from 0.
     index: usize,
@@ -175,6 +178,14 @@ pub struct Counts {
     duplicates: usize,
 }
 
+/// The beginning of an entry.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_string(),
+    }
+}
+
 impl Step for CleanList {
     type Input = ListInput;
     type Output = Cleaned;
@@ -188,8 +199,9 @@ impl Step for CleanList {
         let (mut valid, mut invalid, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
         let mut seen: HashMap<String, usize> = HashMap::new();
         for (index, spelling) in input.phones.iter().enumerate() {
-            let phone = spelling.text();
-            let read = read(&phone, region).and_then(|number| {
+            let text = spelling.text();
+            let phone = shown(&text);
+            let read = read(&text, region).and_then(|number| {
                 let is_given_out = !input.strict || number.place().is_some_and(|place| place.is_valid);
                 is_given_out.then_some(number).ok_or_else(|| "is in no range that is given out".to_string())
             });
@@ -287,5 +299,28 @@ mod tests {
         assert_eq!(strict.output["counts"]["valid"], 2);
         let none = call("clean_list", json!({"phones": ["x"]})).unwrap();
         assert_eq!((none.port, &none.output["counts"]["invalid"]), (Some("none"), &json!(1)));
+    }
+
+    #[test]
+    fn the_longest_list_has_an_answer_that_is_taken() {
+        let about = test::about::<Plugin>();
+        let list = about.steps.iter().find(|step| step.name == "clean_list").unwrap();
+        let schema: Value = moltrun_step::serde_json::from_str(&list.input_schema).unwrap();
+        assert_eq!(schema["properties"]["phones"]["maxItems"], 5_000);
+        let long = |text: &str| text.chars().cycle().take(200).collect::<String>();
+        for (phones, region) in [
+            (vec![json!(long("no number")); 5_000], json!(null)),
+            (vec![json!(long("1")); 5_000], json!(null)),
+            (vec![json!("612345678"); 5_000], json!(null)),
+            (vec![json!(format!("+34612345678{}", " ".repeat(180))); 5_000], json!(null)),
+            ((0..5_000).map(|n| json!(format!("+1 (650) 555-{n:04}"))).collect(), json!("US")),
+        ] {
+            let first = phones[0].clone();
+            let exit = call("clean_list", json!({"phones": phones, "region": region})).unwrap();
+            let bytes = exit.output.to_string().len();
+            assert!(bytes <= 1 << 20, "{first}: {bytes}");
+        }
+        let exit = call("clean_list", json!({"phones": ["é".repeat(61)]})).unwrap();
+        assert_eq!(exit.output["invalid"][0]["phone"], json!(format!("{}…", "é".repeat(60))));
     }
 }

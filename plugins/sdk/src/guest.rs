@@ -56,7 +56,7 @@ impl<P: Plugin> Guest for P {
         }));
         match P::run(&step, &input, &context) {
             Ok(exit) => Ok(wit::Output { data: exit.output, port: exit.port.map(str::to_string) }),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(failed(error.fitting(&context))),
         }
     }
 }

@@ -2,12 +2,19 @@
 //!
 //! What is set or deleted is staged: it is committed together with the step's success, and forgotten if the step fails in any
 //! way. A key that was read or written is held until then. Whoever uses several keys takes them in ascending order.
+//!
+//! A step that sends something as well takes its keys before that ([`State::get`] is enough): a key which another call holds is
+//! then a transient error. Behind a request that may have changed something it is unknown, since a repetition would send that again.
 
 use std::fmt::{self, Display};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(target_arch = "wasm32")]
+use crate::http::send::has_acted;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::test::has_acted;
 use crate::{Context, Error};
 
 /// Values by key: at most 512 bytes a key, 64 KiB a value, 64 keys a call, 16 MiB in all.
@@ -123,9 +130,62 @@ impl From<StateError> for Error {
     fn from(error: StateError) -> Self {
         match &error {
             StateError::TooLarge(_) => Self::permanent("state_too_large", error),
+            // The next attempt would send again what this one has sent.
+            StateError::Unavailable(_) if has_acted() => Self::unknown("state_unavailable", error),
             // Another call may hold the key: it works the next time. What is not granted fails as often as it is tried.
             StateError::Unavailable(_) => Self::transient("state_unavailable", error),
             StateError::Unreadable(_) => Self::permanent("state_unreadable", error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+    use crate::http::{Answer, Request};
+    use crate::test::Fake;
+
+    /// What a step that has made these requests says of a key that it cannot have.
+    fn error_after(methods: &[&str]) -> Error {
+        let fake = Fake::new().answers(methods.iter().map(|_| Answer::status(200))).busy("seen");
+        let context = fake.context();
+        for method in methods {
+            Request::new(*method, "https://h/").send(&context).unwrap();
+        }
+        context.state().get::<u64>("seen").unwrap_err().into()
+    }
+
+    #[test]
+    fn a_busy_key_is_unknown_where_a_repetition_would_send_again() {
+        for (methods, kind) in [
+            (&[][..], Kind::Transient),
+            (&["GET", "HEAD"], Kind::Transient),
+            (&["POST"], Kind::Unknown),
+            (&["PUT", "GET"], Kind::Unknown),
+            (&["DELETE"], Kind::Unknown),
+        ] {
+            assert_eq!(
+                (error_after(methods).kind(), error_after(methods).code()),
+                (kind, "state_unavailable"),
+                "{methods:?}"
+            );
+        }
+        let refused = Fake::new().answers([Answer::denied(), Answer::refused()]).busy("seen");
+        let context = refused.context();
+        for _ in 0..2 {
+            Request::post("https://h/").send(&context).unwrap_err();
+        }
+        let error: Error = context.state().set("seen", &1).unwrap_err().into();
+        assert_eq!(error.kind(), Kind::Transient, "nothing was sent");
+    }
+
+    #[test]
+    fn what_never_fits_is_permanent_whatever_was_sent() {
+        let fake = Fake::new().answers([Answer::status(200)]);
+        let context = fake.context();
+        Request::post("https://h/").send(&context).unwrap();
+        let error: Error = context.state().set_bytes("seen", &[0; 70_000]).unwrap_err().into();
+        assert_eq!((error.kind(), error.code()), (Kind::Permanent, "state_too_large"));
     }
 }

@@ -22,6 +22,8 @@ use crate::plugin::{About, Plugin, parsed};
 use crate::{Context, Error, Exit, Level};
 
 #[cfg(feature = "connector")]
+pub(crate) use far_side::has_acted;
+#[cfg(feature = "connector")]
 pub use far_side::{Answer, Sent};
 
 /// What a [`Context`] stands on in tests. Clones are the same one.
@@ -78,6 +80,8 @@ impl Fake {
     }
 
     pub fn context(&self) -> Context {
+        #[cfg(feature = "connector")]
+        far_side::begin();
         Context { fake: self.clone() }
     }
 
@@ -129,8 +133,17 @@ impl Fake {
 
 /// One attempt of a step of `P`, by its name, as moltrun calls it: from JSON to JSON, and what it staged of the state is kept
 /// only if it succeeds. The input is not checked against its schema.
+///
+/// # Panics
+///
+/// If the step fails with a code or details that moltrun does not take: a component would change them.
 pub fn call<P: Plugin>(step: &str, input: impl Into<Value>, context: &Context) -> Result<Exit<Value>, Error> {
+    #[cfg(feature = "connector")]
+    far_side::begin();
     let result = P::run(step, &input.into().to_string(), context);
+    if let Err(error) = &result {
+        assert_eq!(error.faults(), Vec::<String>::new(), "moltrun does not take this error as it is: {error}");
+    }
     #[cfg(feature = "connector")]
     context.fake.settle(result.is_ok());
     result.map(parsed)

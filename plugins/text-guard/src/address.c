@@ -69,11 +69,11 @@ void find_addresses(struct scan *scan)
 {
     for (size_t start = 0; start < scan->text.length; start++) {
         unsigned char c = byte_at(scan, start), before = byte_before(scan, start);
-        if (is_word(before) || before == '.' || before == ':')
+        if (word_before(scan, start) || before == '.' || before == ':')
             continue;
         if (is_digit(c)) {
             size_t end = ipv4(scan, start);
-            bool goes_on = is_word(byte_at(scan, end)) || (byte_at(scan, end) == '.' && is_digit(byte_at(scan, end + 1)));
+            bool goes_on = word_at(scan, end) || (byte_at(scan, end) == '.' && is_digit(byte_at(scan, end + 1)));
             if (end > start && !goes_on && found(scan, IP, "ipv4", start, end))
                 continue;
         }
@@ -82,7 +82,7 @@ void find_addresses(struct scan *scan)
         size_t end = start;
         while (end - start <= MOST && (is_hex(byte_at(scan, end)) || byte_at(scan, end) == ':' || byte_at(scan, end) == '.'))
             end++;
-        if (end - start > MOST || is_word(byte_at(scan, end)))
+        if (end - start > MOST || word_at(scan, end))
             continue;
         /* The end of a sentence. */
         while (end > start && (byte_at(scan, end - 1) == '.' || (byte_at(scan, end - 1) == ':' && byte_at(scan, end - 2) != ':')))

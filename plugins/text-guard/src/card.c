@@ -43,7 +43,7 @@ static const char *scheme(const unsigned char *d, int count)
 void find_cards(struct scan *scan)
 {
     for (size_t start = 0; start < scan->text.length; start++) {
-        if (!is_digit(byte_at(scan, start)) || is_word(byte_before(scan, start)))
+        if (!is_digit(byte_at(scan, start)) || word_before(scan, start))
             continue;
         unsigned char digits[MOST];
         size_t ends[MOST];
@@ -52,15 +52,15 @@ void find_cards(struct scan *scan)
         while (count < MOST && is_digit(byte_at(scan, at))) {
             digits[count] = byte_at(scan, at);
             ends[count++] = ++at;
-            unsigned char c = byte_at(scan, at);
-            if ((c == ' ' || c == '-') && is_digit(byte_at(scan, at + 1)))
-                at++;
+            size_t next = at + separator(scan, at);
+            if (is_digit(byte_at(scan, next)))
+                at = next;
         }
         /* What follows may be the month of its expiry: the longest one that is a card. */
         for (; count >= LEAST; count--) {
             const char *name = scheme(digits, count);
             size_t end = ends[count - 1];
-            if (name != NULL && !is_word(byte_at(scan, end)) && has_luhn(digits, count) && found(scan, CARD, name, start, end))
+            if (name != NULL && !word_at(scan, end) && has_luhn(digits, count) && found(scan, CARD, name, start, end))
                 break;
         }
     }

@@ -60,7 +60,8 @@ void find_emails(struct scan *scan)
         size_t end = domain(scan, at + 1);
         if (start == at || end == at + 1)
             continue;
-        bool is_chat = is_number && at - start >= 5 && end - at == 5 && (stands_at(scan, at, "@c.us"));
+        bool has_suffix = (end - at == 5 && stands_at(scan, at, "@c.us")) || (end - at == 15 && stands_at(scan, at, "@s.whatsapp.net"));
+        bool is_chat = is_number && at - start >= 5 && has_suffix;
         found(scan, is_chat ? PHONE : EMAIL, is_chat ? "chat" : "email", start, end);
     }
 }

@@ -112,12 +112,21 @@ static bool is_same(struct text a, struct text b, bool is_number)
     }
 }
 
+static struct text before_at(struct text text)
+{
+    const char *sign = memchr(text.bytes, '@', text.length);
+    return sign != NULL ? (struct text){text.bytes, (size_t)(sign - text.bytes)} : text;
+}
+
 static bool is_allowed(const struct request *request, const struct finding *finding)
 {
     struct text value = {request->text.bytes + finding->start, finding->end - finding->start};
+    /* Of a chat the number counts, so that an entry with or without its suffix is the same one. */
+    if (finding->kind == PHONE)
+        value = before_at(value);
     bool is_number = finding->kind == PHONE || finding->kind == CARD || finding->kind == IBAN;
     for (size_t i = 0; i < request->allowed_count; i++) {
-        struct text entry = request->allowed[i];
+        struct text entry = finding->kind == PHONE ? before_at(request->allowed[i]) : request->allowed[i];
         struct text tail = value;
         if (finding->kind == EMAIL && entry.bytes[0] == '@' && entry.length < value.length) {
             tail.bytes += value.length - entry.length;

@@ -38,7 +38,7 @@ void find_ibans(struct scan *scan)
 {
     for (size_t start = 0; start + 14 < scan->text.length; start++) {
         unsigned char first = byte_at(scan, start), second = byte_at(scan, start + 1);
-        if (!is_letter(first) || !is_letter(second) || is_word(byte_before(scan, start)))
+        if (!is_letter(first) || !is_letter(second) || word_before(scan, start))
             continue;
         if (!is_digit(byte_at(scan, start + 2)) || !is_digit(byte_at(scan, start + 3)))
             continue;
@@ -52,7 +52,7 @@ void find_ibans(struct scan *scan)
             if ((byte_at(scan, at) == ' ' || byte_at(scan, at) == '-') && is_alnum(byte_at(scan, at + 1)))
                 at++;
         }
-        if (length == 0 || count < length || is_word(byte_at(scan, end)))
+        if (length == 0 || count < length || word_at(scan, end))
             continue;
         uint32_t rest = 0;
         for (int i = 0; i < length; i++)

@@ -277,8 +277,15 @@ void write_string(struct writer *writer, struct text text)
             continue;
         static const char digits[] = "0123456789abcdef";
         char escape[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+        size_t length = sizeof escape;
+        /* A line of quotes must not become six times as long as the text was: there is a most that an output may have. */
+        char brief = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c == '"' || c == '\\' ? (char)c : 0;
+        if (brief != 0) {
+            escape[1] = brief;
+            length = 2;
+        }
         write_bytes(writer, text.bytes + plain, i - plain);
-        write_bytes(writer, escape, sizeof escape);
+        write_bytes(writer, escape, length);
         plain = i + 1;
     }
     write_bytes(writer, text.bytes + plain, text.length - plain);

@@ -67,7 +67,7 @@ static bool is_cpf(const struct scan *scan, size_t start)
 void find_national_ids(struct scan *scan)
 {
     for (size_t start = 0; start < scan->text.length; start++) {
-        if (!is_alnum(byte_at(scan, start)) || is_word(byte_before(scan, start)))
+        if (!is_alnum(byte_at(scan, start)) || word_before(scan, start))
             continue;
         const char *what = "dni";
         size_t length = dni(scan, start);
@@ -78,7 +78,7 @@ void find_national_ids(struct scan *scan)
             what = "cpf";
             length = 14;
         }
-        if (length > 0 && !is_word(byte_at(scan, start + length)))
+        if (length > 0 && !word_at(scan, start + length))
             found(scan, NATIONAL_ID, what, start, start + length);
     }
 }

@@ -29,21 +29,8 @@ struct number {
 /* The bytes of the sign that may stand between groups at a place; 0 if there is none. */
 static size_t sign(const struct scan *scan, size_t at)
 {
-    switch (byte_at(scan, at)) {
-    case ' ':
-    case '-':
-    case '.':
-    case '/':
-    case '(':
-    case ')':
-        return 1;
-    case 0xc2: /* no-break space */
-        return byte_at(scan, at + 1) == 0xa0 ? 2 : 0;
-    case 0xe2: /* hyphens, en dash */
-        return byte_at(scan, at + 1) == 0x80 && byte_at(scan, at + 2) >= 0x90 && byte_at(scan, at + 2) <= 0x93 ? 3 : 0;
-    default:
-        return 0;
-    }
+    unsigned char c = byte_at(scan, at);
+    return c == '/' || c == '(' || c == ')' ? 1 : separator(scan, at);
 }
 
 /* Reads groups of digits from a place on, as many as a number may have. */
@@ -67,7 +54,7 @@ static void read(const struct scan *scan, size_t at, struct number *number)
         if (size == 0 || number->is_cut)
             return;
         /* `5pm` is no part of a number. */
-        if (is_word(byte_at(scan, at)) && sign(scan, at) == 0)
+        if (word_at(scan, at))
             return;
         number->digits += size;
         number->sizes[number->groups] = size;
@@ -100,6 +87,9 @@ static bool is_national(const struct number *number, bool in_brackets)
         return false;
     if (in_brackets)
         return number->groups >= 2 && number->sizes[0] <= 5;
+    /* `05/03/2026 10:30` */
+    if (number->groups >= 3 && number->sizes[0] == 2 && number->sizes[1] == 2 && number->sizes[2] == 4)
+        return false;
     if (number->begin[0] == '0')
         return number->begin[1] != '0';
     return is_grouped(number);
@@ -109,7 +99,7 @@ void find_phones(struct scan *scan)
 {
     for (size_t start = 0; start < scan->text.length; start++) {
         unsigned char c = byte_at(scan, start), before = byte_before(scan, start);
-        if (scan->taken[start] || is_word(before) || before == '+' || !(c == '+' || c == '(' || is_digit(c)))
+        if (scan->taken[start] || word_before(scan, start) || before == '+' || !(c == '+' || c == '(' || is_digit(c)))
             continue;
         bool in_brackets = c == '(';
         bool is_abroad = c == '+';
@@ -124,7 +114,9 @@ void find_phones(struct scan *scan)
         size_t end = number.ends[number.groups - 1];
         /* Amounts, dates, versions and the like touch signs of their own. */
         bool is_bare = before != '.' && before != ',' && before != '-' && before != '/' && before != '#' && before != '$';
-        if (has_prefix ? number.digits >= LEAST && !(is_abroad && number.begin[0] == '0')
+        /* The zeros of `00` are none of the number's: `00123456` is one of an invoice. */
+        int own = number.digits - (is_abroad ? 0 : 2);
+        if (has_prefix ? own >= LEAST && !(is_abroad && number.begin[0] == '0')
                        : is_bare && is_national(&number, in_brackets)) {
             if (found(scan, PHONE, has_prefix ? "international" : "national", start, end))
                 start = end - 1;

@@ -35,6 +35,45 @@ bool is_word(unsigned char c)
     return is_alnum(c) || c >= 0x80;
 }
 
+bool word_at(const struct scan *scan, size_t at)
+{
+    unsigned char c = byte_at(scan, at), next = byte_at(scan, at + 1);
+    if (c < 0x80)
+        return is_alnum(c);
+    if (c == 0xc2) /* ª µ º */
+        return next == 0xaa || next == 0xb5 || next == 0xba;
+    if (c == 0xc3) /* all but × ÷ */
+        return next != 0x97 && next != 0xb7;
+    return c >= 0xc4 && c < 0xe0;
+}
+
+bool word_before(const struct scan *scan, size_t at)
+{
+    if (at == 0)
+        return false;
+    at--;
+    for (int i = 0; i < 3 && at > 0 && (byte_at(scan, at) & 0xc0) == 0x80; i++)
+        at--;
+    return word_at(scan, at);
+}
+
+size_t separator(const struct scan *scan, size_t at)
+{
+    unsigned char second = byte_at(scan, at + 1), third = byte_at(scan, at + 2);
+    switch (byte_at(scan, at)) {
+    case ' ':
+    case '-':
+    case '.':
+        return 1;
+    case 0xc2: /* no-break space */
+        return second == 0xa0 ? 2 : 0;
+    case 0xe2: /* hyphens, en dash; narrow no-break space */
+        return second == 0x80 && ((third >= 0x90 && third <= 0x93) || third == 0xaf) ? 3 : 0;
+    default:
+        return 0;
+    }
+}
+
 unsigned char lower(unsigned char c)
 {
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;

@@ -48,8 +48,14 @@ unsigned char byte_before(const struct scan *scan, size_t at);
 bool is_digit(unsigned char c);
 bool is_letter(unsigned char c);
 bool is_alnum(unsigned char c);
-/* Also of characters beyond ASCII: a finding that touches one is part of a longer word. */
+/* Also any byte of a character beyond ASCII: for what may hold such, as names and e-mail addresses do. */
 bool is_word(unsigned char c);
+/* Whether the character at a place, or before it, is a letter or digit: a finding that touches one is part of a longer word.
+ * Beyond ASCII these are the scripts with spaces between words; signs, pictures and scripts without spaces join nothing. */
+bool word_at(const struct scan *scan, size_t at);
+bool word_before(const struct scan *scan, size_t at);
+/* The bytes of the sign that may stand between groups of digits at a place (space, hyphen, dash, dot); 0 if there is none. */
+size_t separator(const struct scan *scan, size_t at);
 unsigned char lower(unsigned char c);
 /* Whether `word` (lower case) stands at a place, in any case. */
 bool stands_at(const struct scan *scan, size_t at, const char *word);

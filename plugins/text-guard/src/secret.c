@@ -75,8 +75,12 @@ static size_t service(const struct scan *scan, size_t start, const char **what)
             continue;
         size_t body = start + strlen(prefix->text), end = body;
         bool may_have_dots = strcmp(prefix->text, "SG.") == 0;
-        /* Where it is too short nothing is looked at twice for long: `least` is small. */
-        while (is_token(byte_at(scan, end)) || (may_have_dots && byte_at(scan, end) == '.' && is_token(byte_at(scan, end + 1))))
+        /* A prefix without dash and with a length of its own has letters and digits behind it, of which one too many says
+         * enough: in `AKIA-AKIA-...` each would look at all that follows. Where another is too short nothing is looked at
+         * twice for long: `least` is small. */
+        while (prefix->most > 0 && end - body <= prefix->most && is_alnum(byte_at(scan, end)))
+            end++;
+        while (prefix->most == 0 && (is_token(byte_at(scan, end)) || (may_have_dots && byte_at(scan, end) == '.' && is_token(byte_at(scan, end + 1)))))
             end++;
         size_t length = end - body;
         if (length < prefix->least || (prefix->most > 0 && length > prefix->most))
@@ -170,7 +174,7 @@ void find_secrets(struct scan *scan)
             what = "private_key";
         } else if (c == ':' && begins(scan, at, "://")) {
             in_url(scan, at);
-        } else if (is_alnum(c) && !is_word(byte_before(scan, at)) && byte_before(scan, at) != '_') {
+        } else if (is_alnum(c) && !word_before(scan, at) && byte_before(scan, at) != '_') {
             end = service(scan, at, &what);
             if (end == at && is_digit(c) && (end = telegram(scan, at)) > at)
                 what = "telegram_token";

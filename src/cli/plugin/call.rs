@@ -78,8 +78,10 @@ pub async fn run(globals: &Globals, args: CallArgs) -> Result<Exit, Failed> {
     for line in plugin.asks.not_granted(&plugin.name, &plugin.grant) {
         out::note(out::shown(&format!("{} {line}", plugin.name)));
     }
+    // What it took to describe itself is not of this call.
+    meter.take();
     let mut called = call(step.as_ref(), &input, &clock).await?;
-    called.usage = meter.last();
+    called.usage = meter.take();
     if step.spec().effect == Effect::Pure {
         let (_, step) = self::step(&target::host(&config, false), &target, &args.step).await?;
         let mut times = Vec::new();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use super::claims::Claims;
-use super::execute::{Done, Tools, prepare};
+use super::execute::{Done, Tools, is_changed, prepare};
 use super::mail::{Answer, Mail};
 use super::values::{ItemValues, ValueError};
 use super::{calls, collect, deliver, follow, snapshot};
@@ -20,6 +20,7 @@ use crate::base::json::text_len;
 use crate::base::{Effect, Millis, limits};
 use crate::engine::decide::{Command, Decision, Input, Refused, decide};
 use crate::engine::event::{Event, Place, RunStatus};
+use crate::engine::frame::Phase;
 use crate::engine::ports::{Commit, Failure, Held, Listen, StoreError, Write};
 use crate::engine::state::RunState;
 use crate::engine::waiting::Waiting;
@@ -354,15 +355,38 @@ impl Driver {
         };
         let shared = &self.shared;
         let steps = shared.steps.now();
-        let tools = Tools { steps: &steps, clock: &shared.clock, store: &shared.store, keys: &shared.keys };
+        let (number, here) = (place.step as usize, place.clone());
+        let today = match is_changed(&self.plan.steps[number], &steps) {
+            true => shared.plans.get(&self.plan.digest).await.ok(),
+            false => None,
+        };
+        let today = today.filter(|today| !is_changed(&today.steps[number], &steps));
+        let fits = today.is_some();
+        let tools = Tools { steps: &steps, clock: &shared.clock, store: &shared.store, keys: &shared.keys, fits };
         let prepared = prepare(&self.plan, &self.state, &mut self.work.values, place, attempt, started_at, &tools);
         let mut attempt = prepared.await.run().boxed();
+        // This attempt is put off, since it may be one whose intention had to be durable: the next one goes by the new plan.
+        if let Some(today) = today.filter(|today| self.may_follow(today, &here)) {
+            self.plan = today;
+        }
         match poll!(&mut attempt) {
             std::task::Poll::Ready(done) => self.work.inputs.push_back(done),
             std::task::Poll::Pending => {
                 self.work.attempts.spawn(attempt);
             }
         }
+    }
+
+    /// Whether the run, put off at `here`, may go on with `today` while it is at work: not while an attempt is at work whose
+    /// outcome would be judged by another effect than it began with. A run that is taken up anew has none.
+    fn may_follow(&self, today: &Plan, here: &Place) -> bool {
+        let mut may = true;
+        self.state.visit(&mut |step, items, slot| {
+            let is_here = (step, items) == (here.step, &*here.items);
+            let effect = |plan: &Plan| plan.steps.get(step as usize).map(|step| step.effect);
+            may &= is_here || slot.phase != Phase::Running || effect(&self.plan) == effect(today);
+        });
+        may
     }
 
     /// What an item leaves, however long the store is unavailable: its steps are done and must not fail for that.

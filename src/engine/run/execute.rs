@@ -30,6 +30,8 @@ pub struct Tools<'a> {
     pub clock: &'a Arc<dyn Clock>,
     pub store: &'a Arc<dyn Store>,
     pub keys: &'a Keys,
+    /// The plan as these steps have it fits them, should the one at hand not.
+    pub fits: bool,
 }
 
 /// One attempt, ready to run on a task of its own.
@@ -125,11 +127,13 @@ fn call(
         let failure = Failure::new("step.missing", format!("there is no step `{}` any more", planned.uses));
         return Work::Settled(Err(StepError::Permanent(failure)));
     };
-    // Of another kind of step a field may have decided otherwise.
-    if matches!(step.spec().fields, Fields::Schema(_)) && step.spec().effect != planned.effect {
+    if is_changed(planned, tools.steps) {
         let failure = Failure::new("step.changed", format!("`{}` was changed while the run was at work", planned.uses));
-        // By then the run is taken up with a plan of today.
-        return Work::Settled(Err(StepError::Later { failure, after_ms: CHANGED_MS }));
+        let laters = state.attempt(plan, place).map_or(0, |slot| slot.laters);
+        return Work::Settled(Err(match tools.fits || laters < CHANGED_LATERS {
+            true => StepError::Later { failure, after_ms: CHANGED_MS },
+            false => StepError::Permanent(failure),
+        }));
     }
     let (input, scope) = if planned.deferred.is_some() {
         (planned.with.render(&scope), Some(scope))
@@ -164,9 +168,22 @@ fn call(
     }))
 }
 
-/// Pause of an attempt whose step has another effect than its plan goes by, because its plugin was changed, in milliseconds:
-/// what must not be repeated must not be run as if it could be. Arbitrary, short.
+/// Whether the step there is has another effect than the plan goes by, because its plugin was changed: what must not be
+/// repeated must not be run as if it could be.
+pub fn is_changed(planned: &PlanStep, steps: &StepSet) -> bool {
+    let is_other = |step: &Arc<dyn Step>| {
+        // Of another kind of step a field may have decided otherwise.
+        matches!(step.spec().fields, Fields::Schema(_)) && step.spec().effect != planned.effect
+    };
+    steps.steps.get(&planned.uses).is_some_and(is_other)
+}
+
+/// Pause of an attempt whose step [`is_changed`], in milliseconds: by then the run goes by a plan of today. Arbitrary, short.
 const CHANGED_MS: u64 = 1_000;
+
+/// Such pauses of an attempt, at most, while no plan of today fits: whoever put a wrong version there has these ten seconds
+/// to put a right one.
+const CHANGED_LATERS: u32 = 10;
 
 /// The code of a failed evaluation.
 pub const EXPRESSION: &str = "expression";

@@ -11,8 +11,12 @@ use crate::engine::report::RunLine;
 use crate::engine::state::RunState;
 use crate::plan::Plan;
 
-/// Events that are read at once around one that is wanted: attempts that tell something are often neighbours.
-const WINDOW: u64 = 64;
+/// Events that are read at once around one that is wanted: attempts that tell something are often neighbours. An event may be
+/// as large as an output, and most of these are not wanted.
+const WINDOW: u64 = 8;
+
+/// Windows that are read for one report, at most: sixteen attempts that lie apart.
+const WINDOWS: usize = 16;
 
 /// Lines of a run, in the order of its journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +41,10 @@ impl Engine {
         };
         let events = self.0.store.journal(run, from, limits::JOURNAL_PAGE).await.map_err(LoadError::from)?;
         let (mut lines, mut bytes) = (Vec::new(), 0);
-        let mut next = (events.len() == limits::JOURNAL_PAGE as usize).then_some(from + events.len() as u64);
-        for (number, event) in (from..).zip(&events) {
+        let mut next =
+            (events.len() == limits::JOURNAL_PAGE as usize).then(|| from.saturating_add(events.len() as u64));
+        for (index, event) in events.iter().enumerate() {
+            let number = from.saturating_add(index as u64);
             let Event::StepLogged { step, .. } = event else { continue };
             if bytes >= limits::LOG_SHOWN {
                 next = Some(number);
@@ -55,8 +61,8 @@ impl Engine {
 }
 
 impl Shared {
-    /// The latest lines of each step of the workflow's own, [`limits::LOG_SHOWN`] bytes of them, the newest first. Costs
-    /// nothing where no step told anything.
+    /// The latest lines of each step of the workflow's own, the newest first: [`limits::LOG_SHOWN`] bytes of them, or what
+    /// [`WINDOWS`] reads of the journal bring. Costs nothing where no step told anything.
     pub(super) async fn latest_lines(
         &self,
         plan: &Plan,
@@ -65,10 +71,14 @@ impl Shared {
         let numbers = state.logged.iter().flat_map(|(step, logged)| logged.latest.iter().map(|at| (*at, *step)));
         let mut wanted: Vec<(u64, u32)> = numbers.collect();
         wanted.sort_unstable();
-        let (mut first, mut window) = (u64::MAX, Vec::new());
+        let (mut first, mut window, mut windows) = (u64::MAX, Vec::new(), 0);
         let (mut latest, mut bytes) = (BTreeMap::<u32, Vec<RunLine>>::new(), 0);
         while let Some((number, step)) = wanted.pop() {
             if number < first {
+                if windows == WINDOWS {
+                    break;
+                }
+                windows += 1;
                 first = (number + 1).saturating_sub(WINDOW);
                 window = self.journal(state.id, first).await?;
             }

@@ -26,6 +26,7 @@ mod spool;
 mod steps;
 mod submit;
 mod timers;
+mod unfit;
 mod values;
 mod worker;
 
@@ -50,6 +51,7 @@ use self::mail::Mail;
 use self::plans::Plans;
 use self::queue::Queue;
 use self::timers::Timers;
+use self::unfit::Unfit;
 use super::ports::{Clock, Commit, Store, StoreError, Workflows};
 use super::state::RunState;
 use crate::base::{Millis, RunId, limits};
@@ -96,6 +98,8 @@ struct Shared {
     in_lane: Mutex<HashMap<RunId, Job>>,
     /// Runs that heard a word before they began, while the queue has them.
     heard: Mutex<HashSet<RunId>>,
+    /// Runs that wait for other steps.
+    unfit: Unfit,
     /// Called runs that were to end before they were there.
     uncalled: Mutex<HashSet<RunId>>,
     /// The bound of `room`.
@@ -156,6 +160,7 @@ impl Engine {
             lanes: Lanes::default(),
             in_lane: Mutex::default(),
             heard: Mutex::default(),
+            unfit: Unfit::default(),
             uncalled: Mutex::default(),
             queue: parts.queue.min(limits::QUEUED_RUNS),
             room: Arc::new(Semaphore::new(parts.queue.min(limits::QUEUED_RUNS))),
@@ -164,12 +169,14 @@ impl Engine {
             left: Notify::new(),
             stopping,
         });
+        let replaced = shared.steps.subscribe();
         let engine = Self(shared);
         if parts.recover {
             engine.recover().await?;
         }
         tokio::spawn(dispatch(engine.0.clone()));
         tokio::spawn(wake(engine.0.clone()));
+        tokio::spawn(unfit::try_again(engine.0.clone(), replaced));
         Ok(engine)
     }
 

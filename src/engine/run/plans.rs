@@ -43,8 +43,10 @@ impl Plans {
     /// Makes sure that the plan outlives the process, before a run refers to it.
     pub async fn save(&self, plan: &Arc<Plan>) -> Result<(), StoreError> {
         if self.saved.lock().unwrap_or_else(PoisonError::into_inner).contains(&plan.digest) {
-            self.renew(plan);
-            return Ok(());
+            return match self.renew(plan) {
+                true => self.store.save_plan(&plan.digest, &plan.stored()).await,
+                false => Ok(()),
+            };
         }
         self.store.save_plan(&plan.digest, &plan.stored()).await?;
         self.keep(plan, self.checked_against());
@@ -53,7 +55,8 @@ impl Plans {
     }
 
     /// The plan as the steps of this moment have it: as after a restart, one whose plugin changed goes by what that plugin
-    /// says now. Where it does not fit any more, it stays as it was.
+    /// says now. Where it does not fit any more, it stays as it was, or as the steps of the start have it; an error says what
+    /// those of this moment lack.
     pub async fn get(&self, digest: &str) -> Result<Arc<Plan>, PlanError> {
         let catalog = self.steps.now().catalog.clone();
         let known = {
@@ -63,26 +66,36 @@ impl Plans {
         };
         let plan = match known {
             Some((plan, true)) => return Ok(plan),
-            Some((plan, false)) => Plan::restore(&plan.stored(), &catalog).map_or(plan, Arc::new),
+            Some((plan, false)) => match Plan::restore(&plan.stored(), &catalog) {
+                // Its runs know it by the digest of the form it was first stored in.
+                Ok(today) => Arc::new(Plan { digest: plan.digest.clone(), ..today }),
+                Err(_) => plan,
+            },
             None => {
                 let stored = self.store.plan(digest).await?;
                 let missing = || StoreError::Corrupt(format!("the plan {digest} of a run is not there"));
-                Arc::new(Plan::restore(&stored.ok_or_else(missing)?, &catalog)?)
+                let stored = stored.ok_or_else(missing)?;
+                let of_start = |error| Plan::restore(&stored, &self.first).map_err(|_| error);
+                Arc::new(Plan::restore(&stored, &catalog).or_else(of_start)?)
             }
         };
         self.keep(&plan, Some(catalog));
         Ok(plan)
     }
 
-    /// The same plan of a file whose lines have moved: errors of scripts are to point at those of today.
-    fn renew(&self, plan: &Arc<Plan>) {
+    /// Whether it is the same plan of a file whose lines have moved: errors of scripts are to point at those of today.
+    fn renew(&self, plan: &Arc<Plan>) -> bool {
         if plan.workflow.code.is_empty() {
-            return;
+            return false;
         }
-        let catalog = self.checked_against();
-        if let Some(kept) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&plan.digest) {
-            *kept = Known { plan: plan.clone(), catalog };
+        if let Some(kept) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&plan.digest)
+            && kept.plan.workflow.code != plan.workflow.code
+        {
+            // The rest may have been checked against other steps than what is kept.
+            kept.plan = Arc::new(Plan { workflow: plan.workflow.clone(), ..Plan::clone(&kept.plan) });
+            return true;
         }
+        false
     }
 
     /// What a plan that comes from elsewhere was checked against: until steps are replaced there is but one answer.

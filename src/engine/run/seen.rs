@@ -55,6 +55,10 @@ impl Engine {
                 Ok((plan, state, row)) => needy.push(Needy { row, asked: asked(&plan, &state) }),
                 // Forgotten in between.
                 Err(LoadError::Store(StoreError::NotFound(_))) => {}
+                // One that fits no step of today hides nobody else.
+                Err(LoadError::Plan(PlanError::Restore(error))) => {
+                    tracing::warn!(%run, %error, "a run that needs a person cannot be read")
+                }
                 Err(error) => return Err(error),
             }
         }

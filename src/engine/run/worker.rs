@@ -8,13 +8,14 @@ use super::calls;
 use super::driver::{Driver, Left, Stored};
 use super::mail::Mail;
 use super::plans::PlanError;
+use super::steps::StepSet;
 use super::{Job, LoadError, Shared, snapshot};
 use crate::base::json::text_len;
 use crate::base::{Millis, RunId};
 use crate::engine::decide::Input;
 use crate::engine::ports::{RunRow, StoreError};
 use crate::engine::state::{IllegalEvent, RunState};
-use crate::plan::Plan;
+use crate::plan::{Plan, RestoreError};
 
 /// Pause before a run that could not be loaded is tried again, in milliseconds.
 const LOAD_RETRY_MS: Millis = 1_000;
@@ -44,10 +45,12 @@ pub async fn work(shared: Arc<Shared>, job: Job, mut mail: mpsc::UnboundedReceiv
     }
     loop {
         let is_fresh = fresh.is_some();
+        let steps = shared.steps.now();
         let (plan, state, mut first, stored) = match fresh.take() {
             Some((plan, state)) => (plan, state, Some(Input::Begin), Stored::fresh()),
             None => match shared.loaded(run).await {
                 Ok((plan, state, row, snapshot_at)) => {
+                    shared.unfit.remove(run);
                     // A queued run is begun by the queue alone; a word to it is just heard.
                     let resumes = begins || state.version > 1;
                     if !resumes {
@@ -56,6 +59,9 @@ pub async fn work(shared: Arc<Shared>, job: Job, mut mail: mpsc::UnboundedReceiv
                     let stored = Stored { row: (row.status, row.wake_at), snapshot_at };
                     lane = row.lane.map(Into::into);
                     (plan, state, resumes.then_some(Input::Resume), stored)
+                }
+                Err(LoadError::Plan(PlanError::Restore(error))) => {
+                    return unfit(&mut active, &mut mail, begins, &steps, &error);
                 }
                 Err(error) => return not_loaded(&shared, &mut active, &mut mail, &error),
             },
@@ -111,25 +117,53 @@ fn not_loaded(shared: &Shared, active: &mut Active, mail: &mut mpsc::UnboundedRe
             shared.timers.again(shared.clock.now() + LOAD_RETRY_MS, run);
         }
         error => {
+            shared.unfit.remove(run);
             give_up(shared, run, error);
             refuse(active, mail);
         }
     }
 }
 
-/// A run that can never go on answers so: an event that is delivered to others as well must not be delivered for ever.
-fn refuse(active: &mut Active, mail: &mut mpsc::UnboundedReceiver<Mail>) {
+/// The plan fits none of the steps there were, `steps` among them: the run is told of once, and goes on when others are there.
+/// One that only heard a word is not begun for that.
+fn unfit(
+    active: &mut Active,
+    mail: &mut mpsc::UnboundedReceiver<Mail>,
+    begins: bool,
+    steps: &Arc<StepSet>,
+    error: &RestoreError,
+) {
+    let (shared, run) = (active.shared.clone(), active.run);
+    if !shared.unfit.has(run) {
+        give_up(&shared, run, error);
+    }
+    let was_to_begin = refuse(active, mail);
+    if begins || was_to_begin {
+        shared.unfit.add(run);
+        // Others may have come before it was among those that are tried again.
+        if !Arc::ptr_eq(steps, &shared.steps.now()) {
+            shared.enqueue(Job::stored(run, Arc::from(""), None));
+        }
+    }
+}
+
+/// A run that cannot go on answers so: an event that is delivered to others as well must not be delivered for ever. Whether
+/// its turn to begin was among what it was told.
+fn refuse(active: &mut Active, mail: &mut mpsc::UnboundedReceiver<Mail>) -> bool {
     let mut list = active.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
     list.remove(&active.run);
     active.listed = false;
     drop(list);
+    let mut begins = false;
     while let Ok(mail) = mail.try_recv() {
+        begins |= matches!(mail, Mail::Go);
         let what = "it cannot be read, as the log says";
         mail.refuse(IllegalEvent { run: active.run, version: 0, what }.into());
     }
+    begins
 }
 
-/// The run stays as it is in the store; the next start tries again.
+/// The run stays as it is in the store; the next start tries again, if nothing does before.
 fn give_up(shared: &Shared, run: RunId, error: &dyn std::error::Error) {
     let why = error.to_string();
     tracing::error!(%run, error = why, "a run cannot go on");

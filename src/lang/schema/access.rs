@@ -122,13 +122,13 @@ fn one<'s>(root: &'s Json, schema: &'s Json, access: Access<'_>, left: &mut usiz
         Access::Index(index) => looks.extend(item(map, index).map(|next| Look::Next(Place::One(next)))),
         Access::Some => {
             let parts = ["items", "additionalProperties"].into_iter().filter_map(|key| map.get(key));
-            let several = ["prefixItems", "properties"].into_iter().filter_map(|key| map.get(key));
+            let several = ["prefixItems", "properties", "patternProperties"].into_iter().filter_map(|key| map.get(key));
             let each = several.flat_map(|parts| match parts {
                 Json::Array(items) => items.iter().collect::<Vec<_>>(),
                 Json::Object(map) => map.values().collect(),
                 _ => Vec::new(),
             });
-            let places: Vec<_> = parts.chain(each).filter(|part| part.is_object()).map(Place::One).collect();
+            let places: Vec<_> = parts.chain(each).filter(|part| **part != Json::Bool(false)).map(Place::One).collect();
             // What is not listed may be anything.
             let is_closed = map.contains_key("items") || map.contains_key("additionalProperties");
             looks.push(if is_closed && !places.is_empty() { Look::Next(Place::Any(places)) } else { Look::Open });
@@ -333,6 +333,11 @@ mod tests {
                 "pair": {"type": "array", "prefixItems": [{"type": "string"}, {"$ref": "#/$defs/row"}]},
                 "by_name": {"type": "object", "additionalProperties": {"$ref": "#/$defs/row"}},
                 "by_pattern": {"type": "object", "patternProperties": {"^x": {}}, "additionalProperties": false},
+                "x_row": {"type": "object", "additionalProperties": false,
+                    "patternProperties": {"^x": {"$ref": "#/$defs/row"}, "^y": false}},
+                "row_and_any": {"type": "object", "additionalProperties": {"$ref": "#/$defs/row"}, "properties": {"a": true}},
+                "row_and_pattern": {"type": "object", "additionalProperties": {"$ref": "#/$defs/row"},
+                    "patternProperties": {"^t": {"type": "object"}}},
                 "either": {"oneOf": [{"$ref": "#/$defs/row"}, {"type": "null"},
                     {"type": "object", "properties": {"b": {}}, "additionalProperties": false}]},
                 "both": {"allOf": [{"properties": {"x": {"type": "string"}}}, {"properties": {"y": {}}}]},
@@ -340,7 +345,7 @@ mod tests {
             },
             "$defs": {"row": {"type": "object", "properties": {"id": {"type": "string"}}, "additionalProperties": false}},
         });
-        let all = "score,name,open,said,free,any,rows,pair,by_name,by_pattern,either,both,when";
+        let all = "score,name,open,said,free,any,rows,pair,by_name,by_pattern,x_row,row_and_any,row_and_pattern,either,both,when";
         let not_there = format!("0 closed {all}");
         for (path, expected) in [
             ("", ""),
@@ -369,6 +374,12 @@ mod tests {
             ("by_name.anybody.x", "2 closed id"),
             ("by_name.*.x", "2 closed id"),
             ("by_pattern.y", ""),
+            ("by_pattern.*.y", ""),
+            ("x_row.*.id", ""),
+            ("x_row.*.idd", "2 closed id"),
+            ("row_and_any.*.idd", ""),
+            ("row_and_any.other.idd", "2 closed id"),
+            ("row_and_pattern.*.idd", ""),
             ("either.id", ""),
             ("either.b.c", ""),
             ("either.c", "1 closed id,b"),

@@ -82,10 +82,35 @@ fn a_script_is_handed_what_it_names() {
         ("return steps.first.n", json!({"steps": {"first": {"n": 1}}})),
         ("// steps.last\nreturn steps?.second?.n", json!({"steps": {"second": null}})),
         ("return steps[event.x]", json!({"event": {"data": 1}, "steps": {"first": {"n": 1}, "second": null}})),
-        ("return input.map((event) => event.x)", json!({})),
+        ("return input.map((event) => event.x)", json!({"event": {"data": 1}})),
+        ("const big = input.filter(event => event.n); return { big, from: event.data }", json!({"event": {"data": 1}})),
+        ("const { rate = vars.rate } = input", json!({"vars": {"rate": 2, "two": 3}})),
+        ("const f = (x, r = vars.rate) => x * r", json!({"vars": {"rate": 2, "two": 3}})),
+        ("const f = (x, n = steps.first.n) => x * n", json!({"steps": {"first": {"n": 1}, "second": null}})),
+        ("const { event: kind } = input; return event.data", json!({"event": {"data": 1}})),
+        ("let n = 1; return n++ / vars.rate // per day", json!({"vars": {"rate": 2}})),
+        ("return input.of / steps.first.n // share", json!({"steps": {"first": {"n": 1}}})),
+        ("if (input) /['\"]/.test(input) ? steps.first.n : 0", json!({"steps": {"first": {"n": 1}}})),
+        ("return vars.hasOwnProperty('rate')", json!({"vars": {"rate": 2, "two": 3}})),
         ("return '{{ not.a.template }}'", json!({})),
     ] {
         assert_eq!(handed(code), expected, "{code}");
+    }
+}
+
+#[test]
+fn names_of_its_own_are_no_mistakes() {
+    for code in [
+        "let total = 0, index; return index",
+        "let i, item; return item",
+        "const {a} = input, {item} = a; return item",
+        "class Job { run() {} }",
+        "return { run() {}, get index() {} }",
+        "class Job { index = 0; #steps = {}; a() { return this.#index + this.#steps.a } }",
+        "function* run() {} return run",
+        "return input.map((vars) => vars.anything)",
+    ] {
+        assert_eq!(said(&checked(&workflow(code)).diagnostics), [""; 0], "{code}");
     }
 }
 

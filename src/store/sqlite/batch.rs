@@ -248,9 +248,10 @@ impl Batch<'_> {
                 _ => {}
             }
         }
-        let insert = "INSERT INTO plans SELECT v ->> 0, CAST(substr($1, v ->> 1, v ->> 2) AS TEXT) FROM $rows
-            WHERE true ON CONFLICT DO NOTHING";
-        script.add_rows(insert, plans);
+        // The same plan may say otherwise where its code stands in its file.
+        let upsert = "INSERT INTO plans SELECT v ->> 0, CAST(substr($1, v ->> 1, v ->> 2) AS TEXT) FROM $rows
+            WHERE true ON CONFLICT DO UPDATE SET plan = excluded.plan WHERE plan <> excluded.plan";
+        script.add_rows(upsert, plans);
         let upsert = "INSERT INTO cursors SELECT v ->> 0, v ->> 1 FROM $rows WHERE true
             ON CONFLICT DO UPDATE SET at = excluded.at";
         script.add_rows(upsert, cursors);

@@ -229,12 +229,6 @@ fn other_steps_have_every_file_checked_anew() {
     );
 
     // A plugin that brings the step: one look is enough, since the files are as they were.
-    let with = |name: &str| {
-        let mut catalog = catalog();
-        let step = catalog.get("set").unwrap().clone();
-        catalog.insert(crate::lang::StepSpec { name: name.to_string(), ..step });
-        StepSet { catalog: Arc::new(catalog), ..StepSet::default() }
-    };
     desk.steps.replace(with("new/step"));
     assert_eq!(desk.settle(), 1);
     assert_eq!((desk.shown().len(), desk.codes().len()), (3, 0));
@@ -248,4 +242,28 @@ fn other_steps_have_every_file_checked_anew() {
     uses(&desk, "other/step").unwrap();
     desk.settle();
     assert_eq!((desk.shown().pop(), desk.codes().len()), (Some("c=@c.yaml".to_string()), 0));
+}
+
+/// The steps there are, and one of this name.
+fn with(name: &str) -> StepSet {
+    let mut catalog = catalog();
+    let step = catalog.get("set").unwrap().clone();
+    catalog.insert(crate::lang::StepSpec { name: name.to_string(), ..step });
+    StepSet { catalog: Arc::new(catalog), ..StepSet::default() }
+}
+
+#[test]
+fn a_file_that_was_away_when_other_steps_came_is_checked_against_them() {
+    let mut desk = Desk::with(&[("a.yaml", "name: a")]);
+    fs::write(desk.path("c.yaml"), "name: c\nsteps: [{id: x, uses: new/step}]\n").unwrap();
+    desk.settle();
+    assert_eq!((desk.shown(), desk.codes()), (vec!["a=@a.yaml".to_string()], vec!["unknown-step-type"]));
+    // With its folder, which leaves the file's own times as they were.
+    let (home, away) = (desk.path(""), desk.home.path().with_extension("away"));
+    fs::rename(&home, &away).unwrap();
+    desk.steps.replace(with("new/step"));
+    desk.settle();
+    fs::rename(&away, &home).unwrap();
+    desk.settle();
+    assert_eq!((desk.shown(), desk.codes()), (vec!["a=@a.yaml".to_string(), "c=@c.yaml".into()], vec![]));
 }

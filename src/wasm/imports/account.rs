@@ -30,8 +30,8 @@ pub(super) struct Account {
 struct Sums {
     /// As far as it is known, in bytes; None: never read.
     kept: Option<u64>,
-    /// What calls at work would add to it.
-    staged: i64,
+    /// Room that calls at work have taken.
+    staged: u64,
 }
 
 /// Bytes that a value takes of its plugin's account.
@@ -44,16 +44,16 @@ impl Account {
         Self { prefix: format!("{plugin}/"), sums: Mutex::default() }
     }
 
-    /// Makes room for `change` more bytes (or less); false if there is none. `recounts` says how often a call has had all
-    /// of it read again, which it may once.
-    pub(super) async fn stage(&self, keys: &Keys, change: i64, recounts: &mut u32) -> Result<bool, StoreError> {
+    /// Gives a call that has taken `from` bytes of room `to` bytes instead; false if there is not so much. `recounts` says
+    /// how often the call has had all of it read again, which it may once.
+    pub(super) async fn stage(&self, keys: &Keys, from: u64, to: u64, recounts: &mut u32) -> Result<bool, StoreError> {
         loop {
             {
                 let mut sums = self.sums();
                 if let Some(kept) = sums.kept {
-                    let after = i128::from(kept) + i128::from(sums.staged) + i128::from(change);
-                    if change <= 0 || after <= i128::from(PLUGIN_STATE_BYTES) {
-                        sums.staged += change;
+                    let staged = sums.staged.saturating_sub(from).saturating_add(to);
+                    if to <= from || kept.saturating_add(staged) <= PLUGIN_STATE_BYTES {
+                        sums.staged = staged;
                         return Ok(true);
                     }
                     if *recounts > 0 {
@@ -67,12 +67,13 @@ impl Account {
         }
     }
 
-    /// The call that staged `change` has ended: with its commit to come, or without.
-    pub(super) fn settle(&self, change: i64, is_kept: bool) {
+    /// The call that took `room` has ended: with its commit to come, or without. What it deleted counts until all is read
+    /// again: the commit may still fail, and then it is all there.
+    pub(super) fn settle(&self, room: u64, is_kept: bool) {
         let mut sums = self.sums();
-        sums.staged -= change;
+        sums.staged = sums.staged.saturating_sub(room);
         if is_kept {
-            sums.kept = sums.kept.map(|kept| kept.saturating_add_signed(change));
+            sums.kept = sums.kept.map(|kept| kept.saturating_add(room));
         }
     }
 

@@ -145,6 +145,12 @@ impl Outside {
             self.warn(&format!("a call may make {PLUGIN_HTTP_REQUESTS} requests; the others are refused"));
             return Err(Error::ConnectionLimitReached);
         }
+        let in_time = || match deadline.remaining_ms() {
+            0 => Err(Error::HttpResponseTimeout),
+            _ => Ok(()),
+        };
+        // A guest may still be at work for a moment after its time.
+        in_time()?;
         let (head, body) = request.into_parts();
         let place = Place::of(&head.method, &head.uri.to_string())?;
         self.allow(&place)?;
@@ -154,12 +160,9 @@ impl Outside {
 
         let turn = within(&**self.clock(), left_ms(), room.at_once.acquire()).await;
         let _turn = turn.ok_or(Error::ConnectionLimitReached)?.map_err(|_| Error::ConnectionLimitReached)?;
+        in_time()?;
         request.timeout_ms = left_ms().min(options.and_then(given_ms).unwrap_or(u64::MAX));
-        let sending = self.traffic.send(&place.method);
-        if self.over.load(SeqCst) {
-            sending.not_sent();
-            return Err(Error::ConnectionLimitReached);
-        }
+        let sending = self.traffic.send(&place.method).ok_or(Error::ConnectionTerminated)?;
         let response = match self.reach.net.send(request).await {
             Ok(response) => response,
             Err(error) => {
@@ -218,7 +221,8 @@ impl Outside {
         let mut swapped = Swapped::default();
         let guards = !self.reach.scrubber.is_idle();
         let form = Form::of(given.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
-        let mut headers = HeaderMap::new();
+        let too_long = || Error::HttpRequestHeaderSectionSize(Some(PLUGIN_HTTP_HEADERS as u32));
+        let (mut headers, mut bytes) = (HeaderMap::new(), 0);
         for (name, value) in &given {
             match *name {
                 CONTENT_LENGTH => continue,
@@ -230,24 +234,24 @@ impl Outside {
                 }
                 _ => {}
             }
-            let real = swapped.put_header(*name == AUTHORIZATION, value.as_bytes(), &stands);
+            let most = PLUGIN_HTTP_HEADERS.saturating_sub(bytes);
+            let real = swapped.put_header(*name == AUTHORIZATION, value.as_bytes(), &stands, most);
+            let real = real.ok_or_else(too_long)?;
             let is_secret = matches!(real, Cow::Owned(_)) || *name == AUTHORIZATION;
             let mut real = HeaderValue::from_bytes(&real).map_err(|_| Error::HttpProtocolError)?;
             real.set_sensitive(is_secret);
+            bytes += name.as_str().len() + real.len();
             headers.append(name.clone(), real);
         }
-        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if headers.len() > HTTP_HEADERS || bytes > PLUGIN_HTTP_HEADERS {
-            return Err(Error::HttpRequestHeaderSectionSize(Some(PLUGIN_HTTP_HEADERS as u32)));
+            return Err(too_long());
         }
         let url = self.real_url(place, &mut swapped)?;
-        let body = match swapped.put(&body, &stands, form) {
-            Cow::Borrowed(_) => body,
-            Cow::Owned(real) => real.into(),
+        let body = match swapped.put(&body, &stands, form, PLUGIN_HTTP_BODY) {
+            None => return Err(Error::HttpRequestBodySize(Some(PLUGIN_HTTP_BODY as u64))),
+            Some(Cow::Borrowed(_)) => body,
+            Some(Cow::Owned(real)) => real.into(),
         };
-        if body.len() > PLUGIN_HTTP_BODY {
-            return Err(Error::HttpRequestBodySize(Some(PLUGIN_HTTP_BODY as u64)));
-        }
         for number in &swapped.used {
             let usable = &self.reach.secrets[*number];
             let Place { host, port, .. } = place;
@@ -266,7 +270,8 @@ impl Outside {
         let mut url = place.url.clone();
         let stands = self.stands();
         let text = |swapped: &mut Swapped, text: &str| {
-            let real = swapped.put(text.as_bytes(), &stands, Form::Percent).into_owned();
+            let real = swapped.put(text.as_bytes(), &stands, Form::Percent, PLUGIN_HTTP_URL);
+            let real = real.ok_or(Error::HttpRequestUriTooLong)?.into_owned();
             String::from_utf8(real).map_err(|_| Error::HttpRequestUriInvalid)
         };
         let path = text(swapped, place.url.path())?;
@@ -274,7 +279,10 @@ impl Outside {
         if let Some(query) = place.url.query() {
             url.set_query(Some(&text(swapped, query)?));
         }
-        Ok(url)
+        match url.as_str().len() {
+            ..=PLUGIN_HTTP_URL => Ok(url),
+            _ => Err(Error::HttpRequestUriTooLong),
+        }
     }
 
     /// The answer as the guest gets it, without secrets.
@@ -287,14 +295,17 @@ impl Outside {
     ) -> Result<hyper::Response<WasiBody>, Error> {
         let scrubber = &self.reach.scrubber;
         let Response { status, headers: given, body } = response;
-        if let Some(coding) =
-            given.get(CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-            && !scrubber.is_idle()
-            && !body.is_empty()
-        {
-            let Place { method, shown, .. } = place;
+        let Place { method, shown, .. } = place;
+        let codings = given.get_all(CONTENT_ENCODING);
+        let is_packed = codings.iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if is_packed && !scrubber.is_idle() && !body.is_empty() {
             self.warn(&format!("the answer to {method} {shown} is encoded, so that secrets cannot be found in it"));
-            return Err(Error::HttpResponseContentCoding(coding.to_str().ok().map(str::to_string)));
+            // Without its name, which the far side may have made of a secret.
+            return Err(Error::HttpResponseContentCoding(None));
+        }
+        if given.keys().any(|name| scrubber.is_in_name(name.as_str())) {
+            self.warn(&format!("the answer to {method} {shown} has a header whose name holds a secret"));
+            return Err(Error::HttpProtocolError);
         }
         let mut headers = HeaderMap::with_capacity(given.len());
         let mut bytes = 0;
@@ -322,6 +333,9 @@ impl Outside {
     }
 }
 
+/// The longest method, in bytes. The longest one that is registered has 17.
+const METHOD: usize = 32;
+
 /// Where a request goes.
 struct Place {
     method: Method,
@@ -334,6 +348,9 @@ struct Place {
 
 impl Place {
     fn of(method: &Method, url: &str) -> Result<Self, Error> {
+        if method.as_str().len() > METHOD {
+            return Err(Error::HttpRequestMethodInvalid);
+        }
         if url.len() > PLUGIN_HTTP_URL {
             return Err(Error::HttpRequestUriTooLong);
         }
@@ -408,3 +425,6 @@ impl Drop for Kept {
         self.kept.fetch_sub(self.counted, SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests;

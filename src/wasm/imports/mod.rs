@@ -26,9 +26,7 @@ mod swap;
 mod traffic;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
-use futures::future::{Either, select};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use self::account::Account;
 use self::secrets::Stands;
@@ -37,8 +35,10 @@ use self::swap::Scrubber;
 use self::traffic::Traffic;
 use super::host::Services;
 use super::runtime::Deadline;
+use super::text::clean;
+use super::within::within;
 use super::{Asks, Grant, HostPattern};
-use crate::base::limits::PLUGIN_WARNINGS;
+use crate::base::limits::{PLUGIN_LOG_LINE, PLUGIN_WARNINGS};
 use crate::base::{Json, Secret};
 use crate::engine::ports::{Clock, Failure, Keys, LogLevel, Outcome, Port, StepError, StepLog};
 use crate::net::Net;
@@ -136,8 +136,6 @@ pub(super) struct Outside {
     step: String,
     log: StepLog,
     warnings: AtomicU32,
-    /// The call has ended for its step: nothing more may leave, wherever its guest still is.
-    over: AtomicBool,
     traffic: Traffic,
     stands: Stands,
     drawer: Drawer,
@@ -147,17 +145,7 @@ impl Outside {
     pub(super) fn new(reach: Arc<Reach>, run: String, step: String, log: StepLog, keys: Keys) -> Self {
         let stands = Stands::new(&reach);
         let drawer = Drawer::new(reach.plugin.clone(), keys, reach.account.clone());
-        Self {
-            reach,
-            run,
-            step,
-            log,
-            warnings: AtomicU32::new(0),
-            over: AtomicBool::new(false),
-            traffic: Traffic::default(),
-            stands,
-            drawer,
-        }
+        Self { reach, run, step, log, warnings: AtomicU32::new(0), traffic: Traffic::default(), stands, drawer }
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
@@ -169,12 +157,20 @@ impl Outside {
         if self.warnings.fetch_add(1, Ordering::Relaxed) >= PLUGIN_WARNINGS {
             return;
         }
+        // It may hold what the guest wrote.
+        let line = clean(line, PLUGIN_LOG_LINE);
         tracing::warn!(target: "moltrun::plugin", plugin = %self.reach.plugin, run = %self.run, step = %self.step, "{line}");
         self.log.push(LogLevel::Warn, line);
     }
 
+    /// The call is over for its step: nothing more leaves, wherever its guest still is.
+    fn close(&self) {
+        self.traffic.close();
+    }
+
     /// What a call that succeeded becomes: what it staged is written with the step's success.
     pub(super) fn succeeded(&self, port: Port, output: Json) -> Outcome {
+        self.close();
         match self.drawer.close() {
             (_, held) if held.is_empty() => Outcome::Done { port, output },
             (writes, held) => Outcome::Written { port, output, writes, held },
@@ -184,8 +180,7 @@ impl Outside {
     /// What the failure of a call becomes for a step that must not be repeated: unknown, if it may have acted. `broke`: the
     /// guest did not say so itself, so that nobody knows what it made of the answers it got.
     pub(super) fn at_most_once(&self, error: StepError, broke: bool) -> StepError {
-        // Before the counts are read: whoever counts itself after this sees it, and does not send.
-        self.over.store(true, Ordering::SeqCst);
+        self.close();
         let (why, is_unknown) = match broke {
             true => ("a request had been sent", self.traffic.acted()),
             false => ("the answer to a request was lost", self.traffic.lost()),
@@ -206,12 +201,22 @@ impl Outside {
     /// What the failure of a call becomes for a step that may be repeated: time that ran out after an answer stayed away is no
     /// fault of the guest, and another attempt may be quicker.
     pub(super) fn repeatable(&self, error: StepError) -> StepError {
+        self.close();
         match error {
             StepError::Permanent(failure) if failure.code == "plugin.timeout" && self.traffic.missed() => {
                 StepError::Transient(failure)
             }
             error => error,
         }
+    }
+}
+
+/// Held by whoever waits for the call: once nobody does, nothing more leaves.
+pub(super) struct Attended(pub(super) Arc<Outside>);
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -230,11 +235,3 @@ fn patience(deadline: &Deadline) -> u64 {
 
 /// The largest such part.
 const RESERVE_MS: u64 = 250;
-
-/// `work`, unless it takes longer than `ms` milliseconds.
-async fn within<T>(clock: &dyn Clock, ms: u64, work: impl Future<Output = T>) -> Option<T> {
-    match select(std::pin::pin!(work), clock.pause(ms)).await {
-        Either::Left((done, _)) => Some(done),
-        Either::Right(_) => None,
-    }
-}

@@ -34,6 +34,9 @@ pub(super) struct Drawer {
 #[derive(Default)]
 struct Open {
     slots: BTreeMap<String, Slot>,
+    /// Room taken of the account, in bytes: what all that is staged adds to it. Less than nothing is nothing, because what is
+    /// deleted is there for others until the commit.
+    room: u64,
     recounts: u32,
 }
 
@@ -60,10 +63,10 @@ impl Drawer {
 
     /// Everything that was staged, to be committed, and the keys to be held until then. The drawer is empty afterwards.
     pub(super) fn close(&self) -> (Vec<Write>, Vec<Held>) {
-        let slots = std::mem::take(&mut self.open().slots);
+        let Open { slots, room, .. } = std::mem::take(&mut *self.open());
+        self.account.settle(room, true);
         let (mut writes, mut held) = (Vec::new(), Vec::new());
         for slot in slots.into_values() {
-            self.account.settle(slot.change, true);
             let changed = slot.staged.filter(|staged| *staged != slot.stored);
             if let Some(value) = changed {
                 let value = value.map(|value| Json::String(STANDARD.encode(value)));
@@ -87,19 +90,21 @@ impl Drawer {
         }
         self.hold(key, outside, left_ms).await?;
         let bytes = |value: Option<&Vec<u8>>| value.map_or(0, |value| size(key, value) as i64);
-        let (before, change) = {
+        let (change, from, to, mut recounts) = {
             let open = self.open();
             let Some(slot) = open.slots.get(key) else { return Err(gone()) };
-            (slot.change, bytes(value.as_ref()) - bytes(slot.stored.as_ref()))
+            let change = bytes(value.as_ref()) - bytes(slot.stored.as_ref());
+            let sum = open.slots.values().map(|slot| slot.change).sum::<i64>() - slot.change + change;
+            (change, open.room, u64::try_from(sum).unwrap_or(0), open.recounts)
         };
-        let mut recounts = self.open().recounts;
-        let staged = self.account.stage(&self.keys, change - before, &mut recounts);
+        let staged = self.account.stage(&self.keys, from, to, &mut recounts);
         let staged = within(&**outside.clock(), left_ms, staged).await.ok_or_else(late)?.map_err(unavailable)?;
         let mut open = self.open();
         open.recounts = recounts;
         if !staged {
             return Err(StateError::TooLarge(PLUGIN_STATE_BYTES));
         }
+        open.room = to;
         let Some(slot) = open.slots.get_mut(key) else { return Err(gone()) };
         (slot.staged, slot.change) = (Some(value), change);
         Ok(())
@@ -156,9 +161,7 @@ impl Drawer {
 /// What was staged is forgotten, and its room is free again.
 impl Drop for Drawer {
     fn drop(&mut self) {
-        for slot in std::mem::take(&mut self.open().slots).into_values() {
-            self.account.settle(slot.change, false);
-        }
+        self.account.settle(self.open().room, false);
     }
 }
 

@@ -71,20 +71,32 @@ pub(super) struct Swapped {
 }
 
 impl Swapped {
-    /// `bytes` with secrets in the place of their placeholders.
-    pub(super) fn put<'b>(&mut self, bytes: &'b [u8], stands: &[Stand<'_>], form: Form) -> Cow<'b, [u8]> {
+    /// `bytes` with secrets in the place of their placeholders; None if that were more than `most` bytes, of which the length
+    /// is known before anything is built: a body of nothing but placeholders is a hundred times as long.
+    pub(super) fn put<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        stands: &[Stand<'_>],
+        form: Form,
+        most: usize,
+    ) -> Option<Cow<'b, [u8]>> {
         let mut put = Cow::Borrowed(bytes);
-        if find(bytes, PREFIX.as_bytes()).is_none() {
-            return put;
-        }
-        for stand in stands {
-            let secret = form.write(stand.secret.expose());
-            if let Some(swapped) = replaced(&put, stand.placeholder.as_bytes(), secret.as_bytes()) {
+        if find(bytes, PREFIX.as_bytes()).is_some() {
+            for stand in stands {
+                let secret = form.write(stand.secret.expose());
+                let (old, new) = (stand.placeholder.as_bytes(), secret.as_bytes());
+                let hits = count(&put, old);
+                if hits == 0 {
+                    continue;
+                }
+                if put.len() + hits * new.len() - hits * old.len() > most {
+                    return None;
+                }
                 self.used.insert(stand.number);
-                put = Cow::Owned(swapped);
+                put = replaced(&put, old, new).map_or(put, Cow::Owned);
             }
         }
-        put
+        (put.len() <= most).then_some(put)
     }
 
     /// The same for the value of a header. In that of `Authorization: Basic` it looks into the base64.
@@ -93,17 +105,19 @@ impl Swapped {
         is_authorization: bool,
         value: &'b [u8],
         stands: &[Stand<'_>],
-    ) -> Cow<'b, [u8]> {
+        most: usize,
+    ) -> Option<Cow<'b, [u8]>> {
         let basic = value.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic "));
         if let (true, Some((scheme, blob))) = (is_authorization, basic)
             && let Some(pair) = decode(blob)
-            && let Cow::Owned(swapped) = self.put(&pair, stands, Form::Raw)
+            && let Cow::Owned(swapped) = self.put(&pair, stands, Form::Raw, most)?
         {
             let real = STANDARD.encode(swapped);
             self.disguised.push((real.clone().into_bytes(), blob.trim_ascii().to_vec()));
-            return Cow::Owned([scheme, real.as_bytes()].concat());
+            let real = [scheme, real.as_bytes()].concat();
+            return (real.len() <= most).then_some(Cow::Owned(real));
         }
-        self.put(value, stands, Form::Raw)
+        self.put(value, stands, Form::Raw, most)
     }
 }
 
@@ -119,6 +133,8 @@ pub(super) struct Scrubber {
     search: Option<Regex>,
     /// The number of the secret that each form is one of.
     forms: HashMap<Vec<u8>, usize>,
+    /// The forms that can stand in the name of a header, in lower case.
+    named: BTreeSet<Vec<u8>>,
 }
 
 impl Scrubber {
@@ -133,6 +149,8 @@ impl Scrubber {
         if known.is_empty() {
             return Ok(Self::none());
         }
+        let named = known.keys().filter(|form| form.iter().all(|byte| is_of_name(*byte)));
+        let named = named.map(|form| form.to_ascii_lowercase()).collect();
         // The longest first: of two that begin at one place, the shorter one would leave the rest of the longer.
         let mut needles: Vec<&Vec<u8>> = known.keys().collect();
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
@@ -141,17 +159,24 @@ impl Scrubber {
         let search = RegexBuilder::new(&pattern).unicode(false).size_limit(REGEX_BYTES).build();
         let search =
             search.map_err(|_| "the plugin's secrets are too many and too long to be found again".to_string())?;
-        Ok(Self { search: Some(search), forms: known })
+        Ok(Self { search: Some(search), forms: known, named })
     }
 
     /// For a plugin without secrets.
     pub(super) fn none() -> Self {
-        Self { search: None, forms: HashMap::new() }
+        Self { search: None, forms: HashMap::new(), named: BTreeSet::new() }
     }
 
     /// Whether there is anything to find.
     pub(super) fn is_idle(&self) -> bool {
         self.search.is_none()
+    }
+
+    /// Whether a secret is in the name of a header, which comes in lower case. Nothing can be put in its place there: two such
+    /// names could become one.
+    pub(super) fn is_in_name(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        self.named.iter().any(|form| form.len() <= name.len() && find(name.as_bytes(), form).is_some())
     }
 
     /// `bytes` of an answer to the request that `swapped` was put into, without secrets; None if there is none in it.
@@ -179,6 +204,11 @@ impl Scrubber {
     }
 }
 
+/// Whether the name of a header may have `byte`.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// Whether `secret` can be told from ordinary words, and found again in acceptable time.
 pub(super) fn fits(secret: &str) -> Result<(), String> {
     match secret.len() {
@@ -189,28 +219,40 @@ pub(super) fn fits(secret: &str) -> Result<(), String> {
 }
 
 /// `secret` as servers write it: as it is; in JSON by the rules of several languages; in URLs, forms and HTML; in hex; and
-/// within base64 at each of the three places where it may begin.
+/// within base64 at each of the three places where it may begin. All of these in a JSON that escapes the slash, too.
 fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
-    let slash = |c: char| (c == '/').then(|| "\\/".to_string());
     let lower = |c: char| format!("\\u{:04x}", c as u32);
     let upper = |c: char| format!("\\u{:04X}", c as u32);
     let wide = |c: char| (c > '\u{7e}').then(|| units(c, false));
+    let upper_wide = |c: char| (c > '\u{7e}').then(|| units(c, true));
     let texts = [
         secret.to_string(),
         json(secret, |_| None),
-        json(secret, slash),
         json(secret, |c| "<>&".contains(c).then(|| lower(c))),
+        json(secret, |c| "<>&".contains(c).then(|| lower(c)).or_else(|| wide(c))),
+        json(secret, |c| "<>&='".contains(c).then(|| lower(c))),
         json(secret, wide),
-        json(secret, |c| slash(c).or_else(|| wide(c))),
-        json(secret, |c| "<>&'+\"`".contains(c).then(|| upper(c)).or_else(|| (c > '\u{7e}').then(|| units(c, true)))),
+        json(secret, upper_wide),
+        json(secret, |c| "<>&'\"".contains(c).then(|| upper(c)).or_else(|| wide(c))),
+        json(secret, |c| "<>&'+\"`".contains(c).then(|| upper(c)).or_else(|| upper_wide(c))),
         percent(secret, "-._~", true),
         percent(secret, "-._~", false),
         percent(secret, "-._~!'()*", true),
         percent(secret, "-._*", true).replace("%20", "+"),
         percent(secret, "-._*", false).replace("%20", "+"),
+        percent(secret, "-._~", true).replace("%20", "+"),
+        percent(secret, "-._~/", true),
+        percent(secret, "-._~$&+=:@", true),
         percent(secret, "-._~!$&'()*+,;=:@/", true),
-        html(secret, "&#39;"),
-        html(secret, "&#x27;"),
+        html(secret, &[('"', "&quot;"), ('\'', "&#39;")]),
+        html(secret, &[('"', "&quot;"), ('\'', "&#x27;")]),
+        html(secret, &[('"', "&quot;"), ('\'', "&#039;")]),
+        html(secret, &[('"', "&quot;"), ('\'', "&apos;")]),
+        html(secret, &[('"', "&#34;"), ('\'', "&#39;")]),
+        html(secret, &[('"', "&#34;"), ('\'', "&#39;"), ('+', "&#43;")]),
+        html(secret, &[('"', "&quot;"), ('\'', "&#x27;"), ('`', "&#x60;"), ('=', "&#x3D;")]),
+        html(secret, &[('"', "&quot;"), ('\'', "&#39;"), ('`', "&#x60;"), ('=', "&#x3D;"), ('/', "&#x2F;")]),
+        html(secret, &[('"', "&quot;"), ('\'', "&#x27;"), ('+', "&#x2B;")]),
         hex::hex(secret.as_bytes()),
         hex::hex(secret.as_bytes()).to_uppercase(),
     ];
@@ -220,9 +262,14 @@ fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
             let whole = engine.encode([&vec![0; before], secret.as_bytes()].concat());
             // Without the signs that neighbours have a part in.
             let (from, to) = ((before * 8).div_ceil(6), (before + secret.len()) * 8 / 6);
-            forms.insert(whole.as_bytes()[from..to].to_vec());
+            let form = &whole[from..to];
+            forms.extend([true, false].map(|is_upper| percent(form, "-._~", is_upper).into_bytes()));
+            forms.insert(form.as_bytes().to_vec());
         }
     }
+    let slashed = forms.iter().filter(|form| form.contains(&b'/'));
+    let slashed: Vec<Vec<u8>> = slashed.filter_map(|form| replaced(form, b"/", b"\\/")).collect();
+    forms.extend(slashed);
     forms.retain(|form| form.len() >= SHORTEST);
     forms
 }
@@ -256,9 +303,15 @@ fn percent(text: &str, kept: &str, is_upper: bool) -> String {
     text.bytes().map(write).collect()
 }
 
-fn html(text: &str, quote: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', quote)
+/// With `special` besides the three that are written in one way everywhere.
+fn html(text: &str, special: &[(char, &str)]) -> String {
+    let write = |c: char| match c {
+        '&' => "&amp;".to_string(),
+        '<' => "&lt;".to_string(),
+        '>' => "&gt;".to_string(),
+        c => special.iter().find(|(known, _)| *known == c).map_or(c.to_string(), |(_, entity)| entity.to_string()),
+    };
+    text.chars().map(write).collect()
 }
 
 /// Where `needle`, which is not empty, begins in `bytes`.
@@ -271,6 +324,16 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
         }
         from = at + 1;
     }
+}
+
+/// How often `needle`, which is not empty, is in `bytes`.
+fn count(mut bytes: &[u8], needle: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(at) = find(bytes, needle) {
+        count += 1;
+        bytes = &bytes[at + needle.len()..];
+    }
+    count
 }
 
 /// `bytes` with `new` for every `old`; None if there is none.
@@ -300,7 +363,7 @@ mod tests {
     fn put(text: &str, secret: &str, form: Form) -> (String, usize) {
         let (mut swapped, secret) = (Swapped::default(), Secret::new(secret));
         let stands = [Stand { number: 0, placeholder: PLACEHOLDER, secret: &secret }];
-        let put = swapped.put(text.as_bytes(), &stands, form).into_owned();
+        let put = swapped.put(text.as_bytes(), &stands, form, usize::MAX).unwrap().into_owned();
         (String::from_utf8(put).unwrap(), swapped.used.len())
     }
 
@@ -341,7 +404,7 @@ mod tests {
         {
             let mut swapped = Swapped::default();
             let value = format!("{scheme}{blob}");
-            let real = swapped.put_header(is_authorization, value.as_bytes(), &stands).into_owned();
+            let real = swapped.put_header(is_authorization, value.as_bytes(), &stands, 1_000).unwrap().into_owned();
             assert_eq!(swapped.used.contains(&3), is_put, "{scheme} {is_authorization}");
             if is_put {
                 let real = String::from_utf8(real).unwrap();
@@ -356,12 +419,73 @@ mod tests {
         // A bearer's placeholder is plain.
         let mut swapped = Swapped::default();
         let value = format!("Bearer {PLACEHOLDER}");
-        assert_eq!(&*swapped.put_header(true, value.as_bytes(), &stands), b"Bearer pa:ss word");
+        assert_eq!(&*swapped.put_header(true, value.as_bytes(), &stands, 1_000).unwrap(), b"Bearer pa:ss word");
+    }
+
+    #[test]
+    fn what_would_be_too_long_is_not_built() {
+        let secret = Secret::new("x".repeat(limits::PLUGIN_SECRET));
+        let stands = [Stand { number: 0, placeholder: PLACEHOLDER, secret: &secret }];
+        let (two, long) = (PLACEHOLDER.repeat(2), 2 * limits::PLUGIN_SECRET);
+        for (text, most, len) in [
+            (two.as_str(), long, Some(long)),
+            (two.as_str(), long - 1, None),
+            ("plain", 5, Some(5)),
+            ("plain", 4, None),
+        ] {
+            let put =
+                |swapped: &mut Swapped| swapped.put(text.as_bytes(), &stands, Form::Raw, most).map(|put| put.len());
+            assert_eq!(put(&mut Swapped::default()), len, "{most}");
+        }
+        // In base64 it is longer by a third.
+        let value = format!("Basic {}", STANDARD.encode(PLACEHOLDER));
+        let put = |most| Swapped::default().put_header(true, value.as_bytes(), &stands, most).is_some();
+        assert!(put(limits::PLUGIN_SECRET * 4 / 3 + 10) && !put(limits::PLUGIN_SECRET * 4 / 3) && !put(100));
+    }
+
+    #[test]
+    fn a_secret_in_the_name_of_a_header_is_seen() {
+        let secret = Secret::new("S3cr3t-Key/1");
+        let scrubber = Scrubber::new([Some(&secret)].into_iter()).unwrap();
+        let base64 = STANDARD_NO_PAD.encode(secret.expose()).to_lowercase();
+        for (name, is_in) in [
+            ("x-s3cr3t-key%2f1", true),
+            ("X-S3CR3T-KEY%2F1-a", true),
+            (&*hex::hex(secret.expose().as_bytes()), true),
+            (&*base64, true),
+            ("s3cr3t-key", false),
+            ("content-type", false),
+        ] {
+            assert_eq!(scrubber.is_in_name(name), is_in, "{name}");
+        }
+        assert!(!Scrubber::none().is_in_name("x-s3cr3t-key%2f1"));
     }
 
     #[test]
     fn every_form_of_a_secret_is_taken_out() {
         let secret = r#"s3<c/&"'ü+ é"#;
+        let base64 = STANDARD_NO_PAD.encode(">>?~~~");
+        assert!(base64.contains('/') && base64.contains('+'), "{base64}");
+        for answer in [
+            base64.replace('/', "\\/"),
+            base64.replace('/', "%2F").replace('+', "%2B"),
+            base64.replace('/', "%2f").replace('+', "%2b"),
+        ] {
+            assert_eq!(scrub(">>?~~~", &answer), "‹X›", "{answer}");
+        }
+        for (secret, answer) in [
+            ("s3=c<r>&'t~", r"s3\u003dc\u003cr\u003e\u0026\u0027t~"),
+            ("s3/c r~t", "s3/c%20r~t"),
+            ("s3$c&+=:@ /~", "s3$c&+=:@%20%2F~"),
+            ("s3 c~r(t", "s3+c~r%28t"),
+            ("s3+c=r`/'t\"", "s3&#43;c=r`/&#39;t&#34;"),
+            ("s3+c=r`/'t\"", "s3+c&#x3D;r&#x60;&#x2F;&#39;t&quot;"),
+            ("s3+c=r`/'t\"", "s3+c&#x3D;r&#x60;/&#x27;t&quot;"),
+            ("s3'crét", "s3&#039;crét"),
+            ("s3/<crét", r"s3\/\u003ccr\u00e9t"),
+        ] {
+            assert_eq!(scrub(secret, answer), "‹X›", "{secret}");
+        }
         for answer in [
             secret.to_string(),
             serde_json::to_string(secret).unwrap(),
@@ -405,19 +529,21 @@ mod tests {
         fn a_secret_within_base64_is_taken_out(
             secret in "[a-zA-Z0-9/+_-]{8,40}", before in "[ -~]{0,9}", after in "[ -~]{0,9}",
         ) {
-            let answer = STANDARD.encode(format!("{before}{secret}{after}"));
-            prop_assert!(scrub(&secret, &answer).contains("‹X›"));
-            let answer = URL_SAFE_NO_PAD.encode(format!("{before}{secret}{after}"));
-            prop_assert!(scrub(&secret, &answer).contains("‹X›"));
+            let text = format!("{before}{secret}{after}");
+            let answer = format!("{} {}", STANDARD.encode(&text), URL_SAFE_NO_PAD.encode(&text));
+            prop_assert_eq!(scrub(&secret, &answer).matches("‹X›").count(), 2);
         }
 
         #[test]
         fn what_is_put_in_is_taken_out_again(secret in "[ -~ü€]{6,40}", around in "[a-z{}\":,/]{0,20}") {
+            let known = Secret::new(secret.as_str());
+            let scrubber = Scrubber::new([Some(&known)].into_iter()).unwrap();
             for form in [Form::Raw, Form::Json, Form::Percent] {
                 let (text, used) = put(&format!("{around}{PLACEHOLDER}{around}"), &secret, form);
                 prop_assert_eq!(used, 1);
                 // Signs around it can be part of a longer match only if the secret has them, too.
-                prop_assert!(scrub(&secret, &text).contains("‹X›"));
+                let clean = scrubber.scrub(text.as_bytes(), &["‹X›".to_string()], &Swapped::default());
+                prop_assert!(clean.is_some_and(|clean| String::from_utf8_lossy(&clean).contains("‹X›")));
             }
         }
     }

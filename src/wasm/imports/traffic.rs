@@ -12,6 +12,7 @@ pub(super) struct Traffic(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     begun: AtomicU32,
+    closed: AtomicBool,
     /// Exchanges of any kind whose end is not known yet.
     open: AtomicU32,
     /// Those among them that may change something.
@@ -28,14 +29,26 @@ impl Traffic {
         self.0.begun.fetch_add(1, SeqCst) + 1
     }
 
-    /// From now on the request may have reached the far side.
-    pub(super) fn send(&self, method: &Method) -> Sending {
+    /// From now on the request may have reached the far side. None: the call is over, and the request must not leave.
+    pub(super) fn send(&self, method: &Method) -> Option<Sending> {
         let acts = !matches!(*method, Method::GET | Method::HEAD);
         self.0.open.fetch_add(1, SeqCst);
         if acts {
             self.0.acting.fetch_add(1, SeqCst);
         }
-        Sending { traffic: self.clone(), acts, ended: Ended::Lost }
+        let sending = Sending { traffic: self.clone(), acts, ended: Ended::Lost };
+        // After it was counted: whoever closes and then reads the counts has either counted it or keeps it from leaving.
+        if self.0.closed.load(SeqCst) {
+            sending.not_sent();
+            return None;
+        }
+        Some(sending)
+    }
+
+    /// The call is over for its step: nothing more leaves, wherever its guest still is. To be called before what is known of
+    /// the traffic decides anything.
+    pub(super) fn close(&self) {
+        self.0.closed.store(true, SeqCst);
     }
 
     /// Something that may change something may have been sent.
@@ -116,7 +129,7 @@ mod tests {
             (Method::OPTIONS, "dropped", (true, true)),
         ] {
             let traffic = Traffic::default();
-            let sending = traffic.send(&method);
+            let sending = traffic.send(&method).unwrap();
             // While it is on its way nothing is known of it.
             let acts = !matches!(method, Method::GET | Method::HEAD);
             assert_eq!((traffic.acted(), traffic.lost(), traffic.missed()), (acts, acts, true), "{method} {end}");
@@ -127,6 +140,43 @@ mod tests {
             }
             assert_eq!((traffic.acted(), traffic.lost()), expected, "{method} {end}");
             assert_eq!(traffic.missed(), end == "dropped", "{method} {end}");
+        }
+    }
+
+    #[test]
+    fn after_the_end_nothing_leaves_and_nothing_is_unknown() {
+        let traffic = Traffic::default();
+        traffic.close();
+        for method in [Method::GET, Method::POST] {
+            assert!(traffic.send(&method).is_none(), "{method}");
+        }
+        assert_eq!((traffic.acted(), traffic.lost(), traffic.missed()), (false, false, false));
+        // What had left before is not forgotten.
+        let traffic = Traffic::default();
+        let sending = traffic.send(&Method::POST);
+        traffic.close();
+        assert_eq!((traffic.acted(), traffic.lost()), (true, true));
+        sending.unwrap().answered();
+        assert_eq!((traffic.acted(), traffic.lost()), (true, false));
+    }
+
+    /// Whoever closes, and then reads that nothing was sent, is right: in every order of the two.
+    #[test]
+    fn what_is_sent_at_the_moment_of_the_end_is_counted_or_kept_back() {
+        for _ in 0..2_000 {
+            let traffic = Traffic::default();
+            let start = std::sync::Barrier::new(2);
+            let (left, lost) = std::thread::scope(|threads| {
+                let sends = threads.spawn(|| {
+                    start.wait();
+                    traffic.send(&Method::POST)
+                });
+                start.wait();
+                traffic.close();
+                let lost = traffic.lost();
+                (sends.join().unwrap(), lost)
+            });
+            assert!(left.is_none() || lost, "it left, and nobody knew");
         }
     }
 }

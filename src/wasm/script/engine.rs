@@ -55,7 +55,7 @@ impl ScriptEngine {
 
     fn read(&self, code: &str) -> Result<(), ScriptMistake> {
         let Ok(Loaded { runtime, pre }) = self.loaded() else { return Ok(()) };
-        let bounds = Bounds { memory_bytes: PLUGIN_MEMORY, timeout_ms: PLUGIN_DESCRIBE_MS };
+        let bounds = Bounds::new(PLUGIN_MEMORY, PLUGIN_DESCRIBE_MS);
         let text = code.to_string();
         let found = call::enter_here(runtime, pre, Attempt::default(), bounds, move |script, store| {
             async move { script.moltrun_script_engine().call_check(store, &text).await }.boxed()

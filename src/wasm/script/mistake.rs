@@ -29,6 +29,10 @@ const ABSENT: &[(&[&str], &str)] = &[
     (&["window", "document", "localStorage"], "a script is in no browser"),
 ];
 
+/// Ends of lines to JavaScript outside of texts and comments, and to nobody else: where there are some, its lines may not
+/// be the file's.
+const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+
 /// A mistake that the checker reports; the engine has not run the code.
 pub(super) fn of_syntax(code: &str, error: &ScriptError) -> ScriptMistake {
     let at = error.frames.first().map(|frame| offset(code, frame));
@@ -60,6 +64,7 @@ pub(super) fn failure(error: &ScriptError, code: &str, place: Option<CodePlace>)
             ("script.error", if message.is_empty() { name } else { format!("{name}: {message}") })
         }
     };
+    let place = place.filter(|_| !code.contains(SEPARATORS));
     let frames: Vec<Shown> = error.frames.iter().map(|frame| Shown::of(frame, code, place)).collect();
     let at = frames.first().map(|frame| match place {
         Some(_) => format!(" at {}:{}", frame.line, frame.column),
@@ -96,9 +101,9 @@ struct Shown {
 impl Shown {
     fn of(frame: &Frame, code: &str, place: Option<CodePlace>) -> Self {
         // What the script made of the engine's stack is its own affair; it names no line that is not there.
-        let lines = u32::try_from(code.lines().count()).unwrap_or(u32::MAX).max(1);
-        let line = frame.line.clamp(1, lines);
-        let text = code.lines().nth(line as usize - 1).unwrap_or_default();
+        let lines = || code.split_terminator(['\n', SEPARATORS[0], SEPARATORS[1]]);
+        let line = frame.line.clamp(1, u32::try_from(lines().count()).unwrap_or(u32::MAX).max(1));
+        let text = lines().nth(line as usize - 1).unwrap_or_default();
         let byte = text.floor_char_boundary((frame.column as usize).saturating_sub(1));
         let column = u32::try_from(text[..byte].chars().count()).unwrap_or(0) + 1;
         let (line, column) = place.map_or((line, column), |place| place.in_file(line, column));
@@ -110,9 +115,15 @@ impl Shown {
     }
 }
 
-/// The byte of `code` that a frame names.
+/// The byte of `code` that a frame names; the end, where the code has no such line.
 fn offset(code: &str, frame: &Frame) -> usize {
     let line = (frame.line as usize).saturating_sub(1);
-    let start = code.match_indices('\n').nth(line.wrapping_sub(1)).map_or(0, |(at, _)| at + 1);
+    let start = match line.checked_sub(1) {
+        None => 0,
+        Some(earlier) => match code.match_indices('\n').nth(earlier) {
+            Some((at, _)) => at + 1,
+            None => return code.len(),
+        },
+    };
     code.floor_char_boundary(start + (frame.column as usize).saturating_sub(1))
 }

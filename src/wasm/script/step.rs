@@ -35,7 +35,7 @@ impl ScriptStep {
             ]),
             output: None,
             // The engine's bound is there for the wait for a permit; the script's own time begins after it.
-            timeout_ms: STEP_TIMEOUT_MS,
+            timeout_ms: STEP_TIMEOUT_MS.saturating_add(PLUGIN_TIMEOUT_MS),
         };
         Self { engine, spec }
     }
@@ -50,7 +50,11 @@ impl ScriptStep {
             let text = format!("code and values of the script are {bytes} bytes, more than the {PLUGIN_JSON} allowed");
             return Err(permanent("script.too_large", text));
         }
-        let bounds = Bounds { memory_bytes: PLUGIN_MEMORY, timeout_ms: call.timeout_ms.min(PLUGIN_TIMEOUT_MS) };
+        let bounds = Bounds {
+            memory_bytes: PLUGIN_MEMORY,
+            timeout_ms: call.timeout_ms.min(PLUGIN_TIMEOUT_MS),
+            whole_ms: call.timeout_ms,
+        };
         let key = call.idempotency_key();
         let place = call.workflow.code.get(&*call.step).copied();
         let attempt = Attempt {

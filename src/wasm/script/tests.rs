@@ -210,14 +210,20 @@ async fn errors_point_at_the_line_of_the_file() {
     let mut workflow = Workflow::without_steps("shop");
     workflow.code.insert("total".to_string(), CodePlace { line: 12, indent: 8 });
     let code = "function f() {\n  return input.nothing.x\n}\nreturn f()";
-    let call = StepCall { workflow: Arc::new(workflow), ..call(code, json!({}), json!({})) };
-    let failure = run(&step, call).await.unwrap_err();
+    let workflow = Arc::new(workflow);
+    let of_file = StepCall { workflow: workflow.clone(), ..call(code, json!({}), json!({})) };
+    let failure = run(&step, of_file).await.unwrap_err();
     assert_eq!(failure.message, "TypeError: cannot read property 'x' of undefined at 13:18");
     assert_eq!(
         **failure.details.as_ref().unwrap(),
         json!({"name": "TypeError", "message": "cannot read property 'x' of undefined", "lines_of": "file",
             "stack": [{"function": "f", "line": 13, "column": 18}, {"function": "", "line": 15, "column": 16}]})
     );
+    // Where the engine counts other lines than the file has, they are the code's.
+    let code = "const a = {};\u{2028}\nreturn a.b.c";
+    let of_code = StepCall { workflow, ..call(code, json!({}), json!({})) };
+    let failure = run(&step, of_code).await.unwrap_err();
+    assert_eq!(failure.message, "TypeError: cannot read property 'c' of undefined at line 3, column 8 of its code");
 }
 
 #[tokio::test]

@@ -235,6 +235,32 @@ async fn calls_beyond_the_pool_wait_and_dropped_ones_give_their_place_back() {
     assert_works(&plugins).await;
 }
 
+#[tokio::test]
+async fn a_call_waits_for_a_place_no_longer_than_its_time() {
+    let patient = Grant { timeout_ms: Some(60_000), ..Grant::default() };
+    let folder = Folder::new().with("spins", &Guest::doing(LOOP));
+    let plugins = load(PluginsConfig { grants: [("spins".to_string(), patient)].into(), ..folder.config() }).await;
+    let spins = step(&plugins, "spins/step");
+    let mut calls: Vec<_> = (0..crate::base::limits::PLUGIN_CALLS).map(|_| spins.run(call(json!({})))).collect();
+    for call in &mut calls {
+        assert!(futures::poll!(call).is_pending());
+    }
+    let mut beyond = call(json!({}));
+    beyond.timeout_ms = 200;
+    match spins.run(beyond).await {
+        Err(StepError::Transient(failure)) => {
+            assert_eq!(failure.code, "plugin.busy");
+            assert!(
+                failure.message.ends_with("found no free place within 85 ms: 64 calls were at work"),
+                "{failure:?}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(calls);
+    assert_works(&plugins).await;
+}
+
 /// The environment and the preopened folders, as the standard libraries of guests ask for them.
 #[tokio::test]
 async fn files_and_environment_are_empty() {

@@ -151,7 +151,7 @@ async fn a_call_makes_so_many_requests_and_no_more() {
 }
 
 #[tokio::test]
-async fn the_largest_answers_arrive_and_are_not_kept_without_end() {
+async fn the_largest_answers_arrive_and_make_room_when_they_are_read() {
     let body = "y".repeat(HTTP_RESPONSE);
     let (far, lab) = lab(vec![Answer::full(200, "", &body); 6]).await;
     let script = vec![format!("http|GET|{}|/||", host(&far)); 6].join("\n");

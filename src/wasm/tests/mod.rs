@@ -2,6 +2,7 @@
 
 mod bundled;
 mod calls;
+mod engine;
 mod guests;
 mod hostile;
 mod http;

@@ -73,6 +73,26 @@ async fn what_was_not_sent_was_not_done() {
     }
 }
 
+/// A guest may end before its request has left: then it has not left, or it is known that it may have.
+#[tokio::test]
+async fn what_is_reported_as_not_sent_does_not_leave_afterwards() {
+    const CALLS: usize = 200;
+    // It reads every request and answers none.
+    let far = Scripted::start(vec![]).await;
+    let lab = Lab::new(Given::reaching(&far)).await;
+    let script = format!("send|POST|{}|/||a\nfail|transient|x", host(&far));
+    let mut unknown = 0;
+    for _ in 0..CALLS {
+        match kind(&lab.call("once", &script).await.0) {
+            "unknown" => unknown += 1,
+            kind => assert_eq!(kind, "transient"),
+        }
+    }
+    // Whatever had left is there by the time that this one is.
+    lab.answers(&format!("http|POST|{}|/||last", host(&far))).await;
+    assert!(far.requests().len() <= unknown + 1, "{} requests, {unknown} of them known", far.requests().len());
+}
+
 #[tokio::test]
 async fn time_that_runs_out_over_a_request_is_not_the_guests_fault() {
     let far = Scripted::start(vec![Answer::Silence, Answer::Silence]).await;

@@ -150,6 +150,42 @@ async fn answers_are_asked_for_whole_and_plain() {
     );
 }
 
+/// The first value of two says nothing of the other, and a secret in the name of a header stays there.
+#[tokio::test]
+async fn headers_of_answers_hide_nothing() {
+    let far = Scripted::start(vec![
+        Answer::full(200, "content-encoding: identity\r\ncontent-encoding: gzip\r\n", "a"),
+        Answer::full(200, "x-token-of-the-shop: 1\r\n", "b"),
+        Answer::full(200, "content-encoding: identity\r\n", "c"),
+    ])
+    .await;
+    let lab = Lab::new(Given::reaching(&far).with_secret("TOKEN", "Token-of-the-Shop")).await;
+    let script = vec![format!("http|GET|{}|/||", host(&far)); 3].join("\n");
+    let (ended, lines) = lab.call("again", &script).await;
+    assert_eq!(answers(ended), ["error coding", "error protocol", "200 content-length=1;content-encoding=identity c"]);
+    assert!(lines.len() == 2 && lines[1].ends_with("has a header whose name holds a secret"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_secrets_make_too_long_is_not_built() {
+    let long: &'static str = "x".repeat(crate::base::limits::PLUGIN_SECRET).leak();
+    let far = Scripted::start(vec![Answer::full(200, "", "a")]).await;
+    let lab = Lab::new(Given::reaching(&far).with_secret("TOKEN", long)).await;
+    let place = host(&far);
+    let much = "{TOKEN}".repeat(129);
+    for (request, expected) in [
+        (format!("/||{much}"), "error request size"),
+        ("/{TOKEN}{TOKEN}||".to_string(), "error uri length"),
+        ("/{TOKEN}?{TOKEN}||".to_string(), "error uri length"),
+        ("/|x-a={TOKEN}{TOKEN};x-b={TOKEN}{TOKEN}|".to_string(), "error header size"),
+        ("/{TOKEN}|x-a={TOKEN}|{TOKEN}".to_string(), "200 content-length=1 a"),
+    ] {
+        let answers = lab.answers(&format!("secret|TOKEN\nhttp|POST|{place}|{request}")).await;
+        assert_eq!(answers[1], expected, "{request}");
+    }
+    assert_eq!(far.requests().len(), 1);
+}
+
 /// The third test case of RFC 4231 has a key of bytes; this is its second.
 #[tokio::test]
 async fn an_hmac_is_made_with_the_secret() {

@@ -125,6 +125,20 @@ async fn a_plugin_keeps_no_more_than_its_share() {
     assert_eq!(lab.commit("fill|zz|65536").await, std::slice::from_ref(&over));
     assert!(lab.call("again", "delete|0000\ntrap").await.0.is_err());
     assert_eq!(lab.commit("fill|zz|65536").await, std::slice::from_ref(&over));
+    // What was deleted is there until it is committed, and a commit may never come.
+    let thrown_away = lab.call("again", "delete|0000").await.0;
+    assert!(matches!(thrown_away, Ok(Outcome::Written { .. })), "{thrown_away:?}");
+    assert_eq!(lab.commit("fill|zz|65536").await, std::slice::from_ref(&over));
+    drop(thrown_away);
+    assert_eq!(lab.commit("fill|zz|65536").await, std::slice::from_ref(&over));
+    let key = lab.keys.hold(Space::Plugin, "probe/0001").await.unwrap();
+    let mut deletes = Box::pin(lab.call("again", "delete|0000\nget|0001"));
+    while lab.keys.try_hold(Space::Plugin, "probe/0000").await.unwrap().is_some() {
+        assert!(futures::poll!(&mut deletes).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lab.commit("fill|zz|65536").await, std::slice::from_ref(&over));
+    drop((deletes, key));
     assert_eq!(lab.commit("delete|0000\nfill|zz|65536").await, ["ok", "ok"]);
     assert_eq!(lab.commit("fill|zzz|65536\nset|0001|small\nfill|zzz|60000").await, [over, "ok".into(), "ok".into()]);
     // Another process, or a commit that never came: the account is read from the store.

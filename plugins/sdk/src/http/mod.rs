@@ -25,7 +25,7 @@ mod request;
 mod response;
 mod retry_after;
 #[cfg(target_arch = "wasm32")]
-mod send;
+pub(crate) mod send;
 
 pub use error::{Fate, HttpError};
 pub use request::Request;

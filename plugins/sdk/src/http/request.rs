@@ -79,8 +79,9 @@ impl Request {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
-    /// Adds to the query of the URL, encoded.
+    /// Adds to the query of the URL, encoded. A fragment, which is never sent, is left out.
     pub fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.truncate(self.url.find('#').unwrap_or(self.url.len()));
         self.url.push(if self.url.contains('?') { '&' } else { '?' });
         encode(name, &mut self.url);
         self.url.push('=');
@@ -123,6 +124,11 @@ impl Request {
     pub fn send(self, context: &Context) -> Result<Response, HttpError> {
         self.check()?;
         self.send_checked(context)
+    }
+
+    /// Whether it may change something on the far side.
+    pub(crate) fn acts(&self) -> bool {
+        !matches!(self.method.as_str(), "GET" | "HEAD")
     }
 
     fn check(&self) -> Result<(), HttpError> {
@@ -231,6 +237,10 @@ mod tests {
     fn queries_are_encoded() {
         let request = Request::get("https://h/x").query("q", "a b&c").query("ü", "1");
         assert_eq!(request.url, "https://h/x?q=a%20b%26c&%C3%BC=1");
+        for (url, expected) in [("https://h/x#top", "https://h/x?q=1"), ("https://h/x?a=b#top?", "https://h/x?a=b&q=1")]
+        {
+            assert_eq!(Request::get(url).query("q", "1").url, expected);
+        }
     }
 
     #[test]

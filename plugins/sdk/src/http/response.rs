@@ -10,6 +10,8 @@ use crate::{Context, Error};
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
+    /// Of the request that it answers.
+    pub method: String,
     pub status: u16,
     /// In their order; names in lower case.
     pub headers: Vec<(String, String)>,
@@ -50,10 +52,14 @@ impl Response {
     ///
     /// | status | error |
     /// |---|---|
-    /// | 429 and 503 that name a pause | later |
-    /// | 408, 425, 429, 503 | transient: it was not carried out |
-    /// | other 5xx | unknown: a proxy may have passed it on before it lost its patience |
-    /// | 3xx and other 4xx | permanent |
+    /// | 429 that names a pause | later |
+    /// | 408, 425, 429 | transient: it was not carried out |
+    /// | 5xx | unknown: a gateway may have passed the request on before it answered so, with 503 too |
+    /// | 303 | unknown: it says where to look for the result |
+    /// | other 3xx and 4xx | permanent |
+    ///
+    /// GET, HEAD, PUT and DELETE may be repeated: of these a 303 is permanent, and a 503 later if it names a pause, else
+    /// transient.
     pub fn success(self, context: &Context) -> Result<Self, Error> {
         if self.is_success() {
             return Ok(self);
@@ -64,10 +70,14 @@ impl Response {
             if (300..400).contains(&status) { "; redirects are not followed, put the address it leads to" } else { "" };
         let message = format!("the answer is {status}{said}{help}");
         let code = format!("status_{status}");
+        let may_repeat = ["GET", "HEAD", "PUT", "DELETE"].contains(&self.method.as_str());
         Err(match (status, self.retry_after(context)) {
-            (429 | 503, Some(pause)) => Error::later(code, message, pause),
-            (408 | 425 | 429 | 503, _) => Error::transient(code, message),
+            (429, Some(pause)) => Error::later(code, message, pause),
+            (503, Some(pause)) if may_repeat => Error::later(code, message, pause),
+            (408 | 425 | 429, _) => Error::transient(code, message),
+            (503, None) if may_repeat => Error::transient(code, message),
             (500.., _) => Error::unknown(code, message),
+            (303, _) if !may_repeat => Error::unknown(code, message),
             _ => Error::permanent(code, message),
         })
     }
@@ -95,38 +105,45 @@ mod tests {
     fn each_status_is_what_it_means() {
         let context = Context::fake();
         let later = Kind::Later { after_ms: 7_000 };
-        for (status, pause, kind) in [
-            (200, "", None),
-            (204, "7", None),
-            (301, "", Some(Kind::Permanent)),
-            (303, "7", Some(Kind::Permanent)),
-            (400, "", Some(Kind::Permanent)),
-            (404, "7", Some(Kind::Permanent)),
-            (408, "", Some(Kind::Transient)),
-            (425, "", Some(Kind::Transient)),
-            (429, "", Some(Kind::Transient)),
-            (429, "7", Some(later)),
-            (500, "7", Some(Kind::Unknown)),
-            (502, "", Some(Kind::Unknown)),
-            (503, "", Some(Kind::Transient)),
-            (503, "7", Some(later)),
-            (503, "tomorrow", Some(Kind::Transient)),
+        let (permanent, transient, unknown) = (Kind::Permanent, Kind::Transient, Kind::Unknown);
+        let [reading, acting] = [["GET", "HEAD", "PUT", "DELETE"].as_slice(), ["POST", "PATCH", "QUERY"].as_slice()];
+        for (status, pause, when_reading, when_acting) in [
+            (200, "", None, None),
+            (204, "7", None, None),
+            (301, "", Some(permanent), Some(permanent)),
+            (303, "7", Some(permanent), Some(unknown)),
+            (400, "", Some(permanent), Some(permanent)),
+            (404, "7", Some(permanent), Some(permanent)),
+            (408, "", Some(transient), Some(transient)),
+            (425, "", Some(transient), Some(transient)),
+            (429, "", Some(transient), Some(transient)),
+            (429, "7", Some(later), Some(later)),
+            (500, "7", Some(unknown), Some(unknown)),
+            (502, "", Some(unknown), Some(unknown)),
+            (503, "", Some(transient), Some(unknown)),
+            (503, "7", Some(later), Some(unknown)),
+            (503, "tomorrow", Some(transient), Some(unknown)),
         ] {
-            let headers = vec![("retry-after".to_string(), pause.to_string())];
-            let response = Response { status, headers, body: b" no \n luck".to_vec(), is_cut: false };
-            let error = response.success(&context).err();
-            assert_eq!(error.as_ref().map(Error::kind), kind, "{status} {pause}");
-            if let Some(error) = error {
-                assert_eq!(error.code(), format!("status_{status}"));
-                assert!(error.message().starts_with(&format!("the answer is {status}: no luck")), "{error}");
+            for (method, kind) in
+                reading.iter().map(|method| (method, when_reading)).chain(acting.iter().map(|one| (one, when_acting)))
+            {
+                let headers = vec![("retry-after".to_string(), pause.to_string())];
+                let (method, body) = (method.to_string(), b" no \n luck".to_vec());
+                let response = Response { method: method.clone(), status, headers, body, is_cut: false };
+                let error = response.success(&context).err();
+                assert_eq!(error.as_ref().map(Error::kind), kind, "{method} {status} {pause}");
+                if let Some(error) = error {
+                    assert_eq!(error.code(), format!("status_{status}"));
+                    assert!(error.message().starts_with(&format!("the answer is {status}: no luck")), "{error}");
+                }
             }
         }
     }
 
     #[test]
     fn what_is_shown_of_a_body_is_short() {
-        let response =
-            Response { status: 400, headers: Vec::new(), body: "é".repeat(9_000).into_bytes(), is_cut: false };
+        let body = "é".repeat(9_000).into_bytes();
+        let response = Response { method: "GET".to_string(), status: 400, headers: Vec::new(), body, is_cut: false };
         let error = response.success(&Context::fake()).unwrap_err();
         assert_eq!(error.message().chars().count(), "the answer is 400: ".len() + 201);
     }

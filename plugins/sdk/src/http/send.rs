@@ -1,5 +1,7 @@
 //! The exchange itself, over `wasi:http`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{Fate, HttpError, Request, Response};
 use crate::Context;
 use crate::guest::bindings::wasi::http::outgoing_handler;
@@ -11,10 +13,25 @@ use crate::guest::bindings::wasi::io::streams::StreamError;
 /// Left of a call after a request has run into its end: time to say so.
 const SPARE_MS: u64 = 200;
 
+/// Whether this call has sent a request that may have changed something. An instance makes one call.
+static HAS_ACTED: AtomicBool = AtomicBool::new(false);
+
 /// Bytes that `blocking-write-and-flush` takes at once.
 const CHUNK: usize = 4096;
 
+pub(crate) fn has_acted() -> bool {
+    HAS_ACTED.load(Ordering::Relaxed)
+}
+
 pub(super) fn send(request: &Request, context: &Context) -> Result<Response, HttpError> {
+    let result = exchange(request, context);
+    if request.acts() && !result.as_ref().is_err_and(HttpError::proves_not_sent) {
+        HAS_ACTED.store(true, Ordering::Relaxed);
+    }
+    result
+}
+
+fn exchange(request: &Request, context: &Context) -> Result<Response, HttpError> {
     let options = options(request, context);
     let outgoing = outgoing(request)?;
     let body = outgoing.body().map_err(|()| internal("the body cannot be taken twice"))?;
@@ -28,7 +45,7 @@ pub(super) fn send(request: &Request, context: &Context) -> Result<Response, Htt
         pending.subscribe().block();
     };
     let answer = answer.map_err(|()| internal("the answer was taken before"))?.map_err(failed)?;
-    read(answer, request.max_body_bytes)
+    read(answer, request)
 }
 
 fn outgoing(request: &Request) -> Result<OutgoingRequest, HttpError> {
@@ -82,17 +99,17 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), ()> {
     OutgoingBody::finish(body, None).map_err(|_| ())
 }
 
-fn read(answer: IncomingResponse, most: usize) -> Result<Response, HttpError> {
+fn read(answer: IncomingResponse, request: &Request) -> Result<Response, HttpError> {
     let status = answer.status();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let headers =
         answer.headers().entries().into_iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect();
     let body = answer.consume().map_err(|()| internal("the body was taken before"))?;
-    let (bytes, is_cut) = read_body(&body, most).map_err(|lost| {
+    let (bytes, is_cut) = read_body(&body, request.max_body_bytes).map_err(|lost| {
         let message = format!("the answer ({status}) was cut off: {}", lost.message);
         HttpError::new(Fate::Unknown, lost.code, message)
     })?;
-    Ok(Response { status, headers, body: bytes, is_cut })
+    Ok(Response { method: request.method.clone(), status, headers, body: bytes, is_cut })
 }
 
 fn read_body(body: &IncomingBody, most: usize) -> Result<(Vec<u8>, bool), HttpError> {

@@ -1,6 +1,7 @@
 //! What a connector reaches, in tests: values, secrets, and a script of answers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
@@ -21,6 +22,32 @@ pub(crate) struct FarSide {
     secrets: BTreeMap<String, String>,
     answers: VecDeque<Answer>,
     sent: Vec<Sent>,
+    /// Keys that another call holds.
+    busy: BTreeSet<String>,
+}
+
+thread_local! {
+    /// As in a component, where an error of the state does not know its context.
+    static HAS_ACTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this call has sent a request that may have changed something.
+pub(crate) fn has_acted() -> bool {
+    HAS_ACTED.get()
+}
+
+/// A new call has sent nothing.
+pub(crate) fn begin() {
+    HAS_ACTED.set(false);
+}
+
+impl FarSide {
+    fn is_free(&self, key: &str) -> Result<(), StateError> {
+        if self.busy.contains(key) {
+            return Err(StateError::Unavailable(format!("the key `{key}` is held by another call")));
+        }
+        Ok(())
+    }
 }
 
 /// A request as it left, with placeholders as `<NAME>`.
@@ -45,7 +72,7 @@ pub struct Answer(Result<Response, HttpError>);
 
 impl Answer {
     pub fn status(status: u16) -> Self {
-        Self(Ok(Response { status, headers: Vec::new(), body: Vec::new(), is_cut: false }))
+        Self(Ok(Response { method: String::new(), status, headers: Vec::new(), body: Vec::new(), is_cut: false }))
     }
 
     /// The connection was refused: nothing was sent.
@@ -102,6 +129,13 @@ impl Fake {
         self
     }
 
+    /// A key that another call holds.
+    #[must_use]
+    pub fn busy(self, key: &str) -> Self {
+        self.inner().far.busy.insert(key.to_string());
+        self
+    }
+
     /// What the next requests are met with, in their order. A request for which there is none is refused.
     #[must_use]
     pub fn answers(self, answers: impl IntoIterator<Item = Answer>) -> Self {
@@ -134,13 +168,16 @@ impl Fake {
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         too_large(key.len(), KEY_BYTES)?;
         let far = &self.inner().far;
+        far.is_free(key)?;
         Ok(far.staged.get(key).cloned().unwrap_or_else(|| far.kept.get(key).cloned()))
     }
 
     pub(crate) fn set(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), StateError> {
         too_large(key.len(), KEY_BYTES)?;
         too_large(value.as_ref().map_or(0, Vec::len), VALUE_BYTES)?;
-        self.inner().far.staged.insert(key.to_string(), value);
+        let far = &mut self.inner().far;
+        far.is_free(key)?;
+        far.staged.insert(key.to_string(), value);
         Ok(())
     }
 
@@ -150,10 +187,15 @@ impl Fake {
 
     pub(crate) fn send(&self, request: Request) -> Result<Response, HttpError> {
         let far = &mut self.inner().far;
-        let most = request.max_body_bytes;
+        let (most, acts) = (request.max_body_bytes, request.acts());
         let Request { method, url, headers, body, .. } = request;
-        far.sent.push(Sent { method, url, headers, body });
-        let mut response = far.answers.pop_front().unwrap_or_else(Answer::refused).0?;
+        far.sent.push(Sent { method: method.clone(), url, headers, body });
+        let answer = far.answers.pop_front().unwrap_or_else(Answer::refused).0;
+        if acts && !answer.as_ref().is_err_and(HttpError::proves_not_sent) {
+            HAS_ACTED.set(true);
+        }
+        let mut response = answer?;
+        response.method = method;
         response.is_cut = response.body.len() > most;
         response.body.truncate(most);
         Ok(response)

@@ -185,8 +185,12 @@ fn specs() -> Vec<StepSpec> {
 }
 
 pub fn catalog() -> Catalog {
+    catalog_without(None)
+}
+
+fn catalog_without(lacks: Option<&str>) -> Catalog {
     let mut catalog = Catalog::default();
-    specs().into_iter().for_each(|spec| catalog.insert(spec));
+    specs().into_iter().filter(|spec| lacks != Some(&*spec.name)).for_each(|spec| catalog.insert(spec));
     catalog
 }
 
@@ -258,6 +262,8 @@ pub struct House {
     pub clock: Arc<SimClock>,
     pub world: Arc<World>,
     pub workers: usize,
+    /// A step that the next engine begins without.
+    pub lacks: Option<&'static str>,
 }
 
 /// One engine.
@@ -281,7 +287,7 @@ impl House {
     pub fn of(workflows: &[(&str, &str)]) -> Self {
         let plans = workflows.iter().map(|(name, text)| workflow(name, text)).collect();
         let (clock, world) = (Arc::new(SimClock::new()), Arc::default());
-        Self { plans, shelf: Shelf::Memory(Arc::default()), clock, world, workers: 8 }
+        Self { plans, shelf: Shelf::Memory(Arc::default()), clock, world, workers: 8, lacks: None }
     }
 
     /// On a real database file.
@@ -311,7 +317,7 @@ impl House {
             let frail = Frail::new(store, death);
             let hands = Arc::new(Hands { waiting: Mutex::default(), world: self.world.clone() });
             let workflows = self.plans.iter().map(|plan| (plan.name.to_string(), plan.clone())).collect();
-            let steps = Steps::new(hand_steps(&hands));
+            let steps = Steps::new(hand_steps(&hands, self.lacks));
             let engine = Engine::start(Parts {
                 store: frail.clone(),
                 clock: self.clock.clone(),
@@ -337,12 +343,13 @@ fn calls(world: &World, born: usize, label: &str) -> usize {
     calls.iter().skip(born).filter(|call| call.split_once('/').unwrap().1.split('#').next() == Some(label)).count()
 }
 
-fn hand_steps(hands: &Arc<Hands>) -> StepSet {
+fn hand_steps(hands: &Arc<Hands>, lacks: Option<&str>) -> StepSet {
     let step = |spec: StepSpec| {
         let name = Arc::from(spec.name.as_str());
         (name, Arc::new(HandStep { spec, hands: hands.clone() }) as Arc<dyn Step>)
     };
-    StepSet { catalog: Arc::new(catalog()), steps: specs().into_iter().map(step).collect() }
+    let specs = specs().into_iter().filter(|spec| lacks != Some(&*spec.name));
+    StepSet { catalog: Arc::new(catalog_without(lacks)), steps: specs.map(step).collect() }
 }
 
 /// A step as plugins have them.
@@ -379,6 +386,14 @@ impl Room {
             set.catalog = Arc::new(catalog);
             set.steps.insert(Arc::from(name), Arc::new(HandStep { spec, hands: self.hands.clone() }));
         }
+        self.steps.replace(set);
+    }
+
+    /// The same, but no plan of this moment may use it.
+    pub fn replace_unseen(&self, name: &str, spec: StepSpec) {
+        let mut set = StepSet::clone(&self.steps.now());
+        set.catalog = Arc::new(catalog_without(Some(name)));
+        set.steps.insert(Arc::from(name), Arc::new(HandStep { spec, hands: self.hands.clone() }));
         self.steps.replace(set);
     }
 

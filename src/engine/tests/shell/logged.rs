@@ -119,3 +119,14 @@ fn details_of_a_failure_are_read_by_expressions_and_shown() {
         assert_eq!(step(&room, run, "a").await["error"], all);
     });
 }
+
+#[test]
+fn beyond_the_end_of_a_journal_nothing_was_told() {
+    House::new("  - {id: a, uses: t.pure, with: {says: hi}}").live(async |room| {
+        let run = room.submit().await;
+        for from in [1_000, i64::MAX as u64, u64::MAX] {
+            let page = room.engine.log(run, None, from).await.unwrap();
+            assert_eq!((page.lines.len(), page.next), (0, None), "{from}");
+        }
+    });
+}
