@@ -2,11 +2,9 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moltrun::base::json::JsonMap;
 use moltrun::base::{Json, RunId};
 use moltrun::engine::clock::SystemClock;
 use moltrun::engine::ports::{Keys, Step, StepCall};
@@ -15,7 +13,7 @@ use moltrun::store::memory::MemoryStore;
 use moltrun::wasm::{Host, Plugins, PluginsConfig, Services};
 use serde_json::json;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the guests of the host's own tests, of which a bench needs a few")]
 #[path = "../../src/wasm/tests/guests.rs"]
 pub mod guests;
 
@@ -43,25 +41,9 @@ pub struct Calls(StepCall);
 
 impl Calls {
     pub fn new() -> Self {
-        let workflow = Workflow {
-            name: "bench".to_string(),
-            description: None,
-            enabled: true,
-            folder: PathBuf::new(),
-            triggers: Vec::new(),
-            vars: JsonMap::new(),
-            inputs: Vec::new(),
-            concurrency: None,
-            timeout_ms: None,
-            on_failure: None,
-            retention_ms: None,
-            steps: Vec::new(),
-            output: None,
-            code: Default::default(),
-        };
         Self(StepCall {
             run: RunId::new(1_700_000_000_000, 7),
-            workflow: Arc::new(workflow),
+            workflow: Arc::new(Workflow::without_steps("bench")),
             step: "step".into(),
             items: Vec::new(),
             attempt: 1,
